@@ -1,0 +1,28 @@
+"""What every test shares: no test reads or writes the user's own folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Point the cache and the configuration at folders of this test run.
+
+    The catalog's cache is shared by the tests of a run (its building costs seconds), and so are
+    threads: two per process suit small machines.
+    """
+    folder = tmp_path_factory.mktemp("user")
+    old = {key: os.environ.get(key) for key in ("ZOO_CACHE", "ZOO_CONFIG")}
+    os.environ["ZOO_CACHE"] = str(folder / "cache")
+    os.environ["ZOO_CONFIG"] = str(folder / "config")
+    yield folder
+    for key, value in old.items():
+        if value is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = value

@@ -1,0 +1,71 @@
+"""A plugin-based model zoo for image classification: the public door.
+
+Names are loaded when they are first used, so that `import zoo` costs a plugin nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.components import ByOption as ByOption
+    from zoo.components import Component as Component
+    from zoo.components import Deprecated as Deprecated
+    from zoo.components import Facts as Facts
+    from zoo.components import Option as Option
+    from zoo.components import Preprocess as Preprocess
+    from zoo.components import Weights as Weights
+    from zoo.contracts import Batch as Batch
+    from zoo.contracts import HeadContext as HeadContext
+    from zoo.contracts import HeadOutput as HeadOutput
+    from zoo.contracts import LossContext as LossContext
+    from zoo.corridor import load as load
+    from zoo.corridor import run as run
+    from zoo.errors import ZooError as ZooError
+    from zoo.hooks import hookimpl as hookimpl
+    from zoo.index import catalog as catalog
+    from zoo.spec import Spec as Spec
+    from zoo.spec import parse as parse
+    from zoo.training.weights import load_weights as load_weights
+
+__version__ = "0.1.0"
+
+#: public name → the room that it lives in
+_ROOMS = {
+    "Batch": "zoo.contracts",
+    "ByOption": "zoo.components",
+    "Component": "zoo.components",
+    "Deprecated": "zoo.components",
+    "Facts": "zoo.components",
+    "HeadContext": "zoo.contracts",
+    "HeadOutput": "zoo.contracts",
+    "LossContext": "zoo.contracts",
+    "Option": "zoo.components",
+    "Preprocess": "zoo.components",
+    "Spec": "zoo.spec",
+    "Weights": "zoo.components",
+    "ZooError": "zoo.errors",
+    "catalog": "zoo.index",
+    "hookimpl": "zoo.hooks",
+    "load": "zoo.corridor",
+    "load_weights": "zoo.training.weights",
+    "parse": "zoo.spec",
+    "run": "zoo.corridor",
+}
+
+__all__ = sorted(["__version__", *_ROOMS])  # noqa: PLE0605 - sorted by construction
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - each name has its own type
+    """Import the room of a public name on first use."""
+    if name not in _ROOMS:
+        message = f"module 'zoo' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = globals()[name] = getattr(import_module(_ROOMS[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Only what is public."""
+    return __all__

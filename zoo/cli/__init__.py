@@ -1,0 +1,121 @@
+"""The command line: one group, its commands imported when they are called, one error boundary."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from zoo import errors
+
+#: command → its one line of help; each lives in `zoo.cli.<command>` as `command`
+COMMANDS = {
+    "list": "List backbones, heads, losses and entries.",
+    "show": "Show a component, an entry or a run.",
+    "why": "Say which component a name means, and why.",
+    "run": "Fine-tune backbone+head+loss on a folder of images.",
+    "resume": "Go on with a run that was stopped.",
+    "eval": "Measure a finished run on labelled images.",
+    "predict": "Classify images with a finished run.",
+    "plugins": "Show the installed plugins and what became of them.",
+    "prefer": "Say which component a shared name shall mean.",
+    "doctor": "Check versions, devices, caches and plugins.",
+}
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, which is the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"zoo.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the near commands when there is no such one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=3) or list(COMMANDS)
+            raise errors.UsageError(
+                f"There is no command {name!r}.", hint=f"Try: zoo {' | '.join(near)}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="zoo-registry", prog_name="zoo")
+def group(*, debug: bool) -> None:
+    """Fine-tune any backbone + head + loss on your images.
+
+    zoo run resnet18+linear+cekl --data ./imgs
+    """
+    if debug:
+        os.environ["ZOO_DEBUG"] = "1"
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit; the only place that turns an error into an exit code."""
+    try:
+        group.main(args=arguments, prog_name="zoo", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        _say("Stopped.")
+        sys.exit(errors.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone; keep Python from complaining about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        sys.exit(errors.INTERRUPTED)
+    except errors.ZooError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - the boundary: all else is a bug, said as one
+        traceback.print_exc()
+        _say("This is a bug in zoo; the lines above say where.")
+        sys.exit(errors.BUG)
+    sys.exit(0)
+
+
+def _report(error: errors.ZooError) -> None:
+    if os.environ.get("ZOO_DEBUG"):
+        traceback.print_exc()
+    _say(f"error: {error.message}")
+    if error.hint:
+        _say(error.hint)
+
+
+def _say(line: str) -> None:
+    from zoo.cli.console import safe
+
+    print(safe(line), file=sys.stderr)  # noqa: T201 - the boundary speaks for itself

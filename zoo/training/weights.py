@@ -1,0 +1,170 @@
+"""Weights files ⇄ state dicts, with nothing silently left out.
+
+A file is safetensors, or a pickle read with `weights_only`. Wrappers that trainers put around a
+state dict (`{"state_dict": ...}`, `module.`, `_orig_mod.`) are taken off; what then does not fit is
+an error that counts and names it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+
+from zoo.errors import BadWeights, InputMissing
+
+#: keys under which training scripts keep the state dict
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")
+#: prefixes that wrappers of modules leave on every key
+_PREFIXES = ("module.", "_orig_mod.", "backbone.")
+#: buffers that older files lack and that no forward pass in eval mode reads
+_OPTIONAL = ("num_batches_tracked",)
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What became of a weights file.
+
+    Args:
+        matched: how many of the backbone's tensors the file gave.
+        total: how many the backbone has.
+        leftover: keys of the file that the backbone has no place for (its old classifier).
+    """
+
+    matched: int
+    total: int
+    leftover: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For the terminal and the run folder."""
+        rest = f"; {len(self.leftover)} classifier tensors left over" if self.leftover else ""
+        return f"matched {self.matched} of {self.total}{rest}"
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file, unwrapped, on the CPU.
+
+    Raises:
+        InputMissing: there is no such file.
+        BadWeights: it is neither safetensors nor a pickle of plain tensors.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"The weights file {path} cannot be read: {error.strerror}."
+        raise InputMissing(message, hint="Check the path given to --weights.") from error
+    try:
+        content = load_safetensors(data)
+    except SafetensorError as first:
+        if path.suffix == ".safetensors":
+            message = f"{path.name} is no valid safetensors file: {first}."
+            raise BadWeights(message, hint="Fetch the file again.") from first
+        content = _read_pickle(path)
+    return _unprefixed(content)
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        message = f"{path.name} holds no plain weights that can be read safely."
+        hint = "Convert it to safetensors with a tool that you trust."
+        raise BadWeights(message, hint=hint) from error
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = (
+        {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise BadWeights(
+            f"{path.name} holds no state dict.", hint="Save model.state_dict() instead."
+        )
+    return tensors
+
+
+def _unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off a prefix that every key has, or the `backbone.` part of a whole model of zoo's."""
+    for prefix in _PREFIXES:
+        if state and all(key.startswith(prefix) for key in state):
+            return _unprefixed({key.removeprefix(prefix): value for key, value in state.items()})
+    if any(key.startswith("backbone.") for key in state) and any(
+        key.startswith("head.") for key in state
+    ):
+        return {
+            key.removeprefix("backbone."): value
+            for key, value in state.items()
+            if key.startswith("backbone.")
+        }
+    return state
+
+
+def load_weights(
+    module: nn.Module,
+    path: Path,
+    *,
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+    classifier: Sequence[str] = (),
+) -> nn.Module:
+    """Fill a backbone from a weights file; for the hot half of a plugin.
+
+    Args:
+        module: the backbone without its classifier.
+        path: safetensors, or a pickle that `weights_only` can read.
+        rename: the file's state dict → one with the module's keys.
+        classifier: prefixes of keys that belong to the published classifier and may be left over.
+
+    Returns:
+        `module`, with a `LoadReport` as its attribute `load_report`.
+
+    Raises:
+        InputMissing: there is no such file.
+        BadWeights: the file does not fit; the message counts and names what is missing, misshapen
+            or left over.
+    """
+    state = read_state_dict(path)
+    if rename is not None:
+        state = rename(state)
+    own = module.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith(_OPTIONAL)]
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    leftover = tuple(key for key in state if key not in own)
+    strange = [key for key in leftover if not key.startswith(tuple(classifier) or ("\0",))]
+    if missing or misshapen or strange:
+        raise _misfit(path, len(own), missing, misshapen, strange)
+    module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
+    # Written through __dict__ since nn.Module knows only tensors and modules as attributes.
+    module.__dict__["load_report"] = LoadReport(
+        sum(key in state for key in own), len(own), leftover
+    )
+    return module
+
+
+def _misfit(
+    path: Path, total: int, missing: list[str], misshapen: list[str], strange: list[str]
+) -> BadWeights:
+    matched = total - len(missing) - len(misshapen)
+    lines = [f"{path.name} does not fit this backbone: matched {matched} of {total} tensors."]
+    for words, keys in (
+        ("missing in the file", missing),
+        ("of another shape", misshapen),
+        ("unknown to the backbone", strange),
+    ):
+        if keys:
+            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+            lines.append(f"  {len(keys)} {words}: {', '.join(keys[:_SHOWN])}{more}")
+    return BadWeights("\n".join(lines), hint="Give the weights of this very architecture.")
