@@ -1,0 +1,20 @@
+"""The data room: from files on disk to arrays of bytes, by numpy and Pillow alone.
+
+In walking order::
+
+    table       a folder, a train/val tree or a CSV/Parquet file → Table of (path, label, split)
+      rows        what a Table is, and what every Table must hold (two classes, a training part)
+      walk        the image files below a folder, in one order on every machine
+      listing     CSV and Parquet
+    split       content hashes; which row validates; duplicates, conflicts and leaks by name
+    decode      a file → one upright RGB picture, by one rule for every mode
+    preprocess  a picture → a backbone's pixels (exact), or the square canvas that crops come from
+    ingest      every file decoded once, in limited child processes, into memory-mapped arrays
+      workers     the two ends of the pipe to such a child
+    draws       random numbers as a pure function of (seed, stream, counters)
+    augment     random views of a canvas, drawn by `draws`
+    demo        a small labelled picture set, drawn into the cache
+
+Nothing here imports torch, nothing writes into the user's folder, and nothing depends on locale,
+file-system order, number of processes or batch size.
+"""

@@ -1,0 +1,251 @@
+"""One file → one upright RGB picture, by the same rule in training, validation and prediction.
+
+===========================  ====================================================================
+what the file holds          what becomes of it
+===========================  ====================================================================
+EXIF or XMP orientation      turned upright; an unreadable orientation counts as none
+animation, several pages     the first frame
+L, 1, YCbCr, CMYK, HSV       converted by Pillow (which knows Adobe's inverted CMYK)
+palette                      its colours
+alpha, transparent colour    composited onto white
+16 bits a channel, grey      0..65535 → 0..255, rounded; never clipped
+16 bits a channel, colour    the upper 8 bits
+32-bit integers (I)          like 16 bits; refused if a value lies outside 0..65535
+floats (F)                   0..1 → 0..255, rounded; refused if a value lies outside or is no number
+LAB and the rest             refused
+colour profile               passed over, as the published backbones' own pipelines do
+===========================  ====================================================================
+
+Files are judged by their content, never by their suffix, and only the formats of `FORMATS` are
+tried: no file can start Ghostscript or a rarely used parser. A file cut short is refused, never
+completed with grey.
+"""
+
+from __future__ import annotations
+
+import stat
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from zoo.errors import BadData
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FORMATS = (
+    "JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000",
+)  # fmt: skip
+#: the suffixes that these formats go by; a folder's other files are not taken for images
+SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp"),
+        *(".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".jp2", ".j2k"),
+    )
+)
+#: more pixels than this are taken for a decompression bomb (Pillow's own figure, as an error)
+MAX_PIXELS = 89_478_485
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+#: orientations that swap width and height
+_SIDEWAYS = 5
+
+
+class Undecodable(BadData):
+    """A file that is no picture, or a damaged or unsupported one.
+
+    Attributes:
+        reason: what is wrong with it, without the file's name.
+    """
+
+    def __init__(self, reason: str, name: str = "") -> None:
+        """The message names the file where it has a name."""
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.reason = reason
+
+
+def decode(source: Path | BinaryIO) -> Image.Image:
+    """The picture in a file, RGB, upright, first frame.
+
+    Raises:
+        Undecodable: it cannot be decoded; nothing else is raised, and nothing warns.
+    """
+    return decode_scaled(source, 0)[0]
+
+
+def decode_scaled(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Like `decode`, and the true (width, height) of the upright picture in pixels.
+
+    With `least` > 0 a JPEG much larger than that comes reduced, by libjpeg's cheap power of two,
+    to no less than `least` pixels on either side.
+
+    Raises:
+        Undecodable: as for `decode`.
+    """
+    name = str(source) if isinstance(source, Path) else ""
+    try:
+        with _QUIET:
+            return _decode(source, least)
+    except Undecodable as error:
+        raise Undecodable(error.reason, name) from error.__cause__
+    except Exception as error:  # a decoder of untrusted bytes raises whatever it likes
+        raise Undecodable(_reason(source, error), name) from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as `decode` would give it: loaded, upright, RGB; a new image without info.
+
+    Raises:
+        Undecodable: it cannot be loaded or has an unsupported mode.
+    """
+    try:
+        with _QUIET:
+            return _upright_rgb(image)[0]
+    except Undecodable:
+        raise
+    except Exception as error:  # as in decode_scaled
+        raise Undecodable(_describe(error)) from error
+
+
+def _decode(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tuple[int, int]]:
+    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+        # opening a pipe or a device could wait for ever
+        raise Undecodable("not a regular file")
+    with Image.open(source, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise Undecodable(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,} in all")
+        if least:
+            image.draft(None, (least, least))
+        upright, sideways = _upright_rgb(image)
+        return upright, (height, width) if sideways else (width, height)
+
+
+def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The picture, and whether its width was its height in the file."""
+    before = image.size
+    image.load()
+    turned = image.size != before  # a TIFF is turned upright by loading it
+    orientation = _orientation(image)
+    rgb = _rgb(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    if rgb is image:
+        rgb = image.copy()
+    rgb.info = {}  # or the orientation would be obeyed a second time
+    return rgb, turned != (orientation >= _SIDEWAYS)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - EXIF is untrusted bytes as well, and the picture is fine
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The module's table."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image).astype(np.float64) / 65535)
+    if image.mode == "I":
+        return _grey(_within(np.asarray(image) / 65535, "integers outside of 0..65535"))
+    if image.mode == "F":
+        return _grey(_within(np.asarray(image), "floats outside of 0..1"))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    flat = image.convert("LA") if image.mode == "La" else image
+    picture = flat.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _within(values: np.ndarray, complaint: str) -> np.ndarray:
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise Undecodable(f"{complaint}, whose brightness nobody can know")
+    return values
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    """Values in 0..1 `[H, W]` as RGB."""
+    return Image.fromarray(np.floor(values * 255 + 0.5).astype(np.uint8)).convert("RGB")
+
+
+def _reason(source: Path | BinaryIO, error: Exception) -> str:
+    if isinstance(source, Path) and isinstance(error, UnidentifiedImageError):
+        return _recognise(source)
+    return _describe(error)
+
+
+def _describe(error: Exception) -> str:
+    """An exception as the end of the sentence "this file is ..."."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file (or a link that leads nowhere)"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, UnidentifiedImageError):
+        return f"no picture in a known format ({', '.join(FORMATS)})"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too many pixels; the limit is {MAX_PIXELS:,}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip() or type(error).__name__
+
+
+def _recognise(path: Path) -> str:
+    """What a file that no decoder knows looks like."""
+    with path.open("rb") as stream:
+        head = stream.read(256).lstrip().lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer, not the picture itself (git lfs pull brings it)"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not a picture"
+    return _describe(UnidentifiedImageError())
+
+
+class _Quiet:
+    """Silences Pillow's warnings while any thread decodes: warning filters are the process's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._saved.__exit__(kind, error, trace)
+
+
+_QUIET = _Quiet()

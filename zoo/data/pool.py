@@ -1,0 +1,230 @@
+"""Decoding children, seen from the parent: one file in flight per child.
+
+A child is a fresh interpreter that runs `zoo.data.worker`, not a `multiprocessing` one: it never
+re-runs the user's script (an unguarded script or a notebook may call zoo), it is safe after CUDA
+has started, and as it holds one file at a time, whatever kills it or keeps it is known by name and
+costs that file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.components import Preprocess, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+#: a file that takes longer to decode is given up, seconds
+PATIENCE = 60.0
+#: a child decodes strangers' bytes: it does not get to see the user's secrets
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all of a pool's files are to become.
+
+    Args:
+        preprocess: for pixels.
+        canvas_side: S of canvases.
+        pixels: scratch file of uint8 `[rows, H, W, 3]`.
+        canvases: scratch file of uint8 `[rows, S, S, 3]`.
+    """
+
+    preprocess: Preprocess
+    canvas_side: int
+    pixels: Path
+    canvases: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file, and which rows it fills (-1: not wanted)."""
+
+    index: int
+    path: Path
+    pixels_row: int
+    canvas_row: int
+
+
+def in_children(
+    tasks: Sequence[Task], order: Order, jobs: int, *, patience: float = PATIENCE
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Each task with its answer (see `zoo.data.worker`), as they come.
+
+    Args:
+        tasks: what to decode.
+        order: what it becomes.
+        jobs: how many children.
+        patience: seconds after which a file's decoding is given up.
+
+    Raises:
+        RuntimeError: a child cannot start.
+    """
+    todo: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    for task in tasks:
+        todo.put(task)
+    crew = [_Driver(order, todo) for _ in range(jobs)]
+    done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException] = queue.SimpleQueue()
+    threads = [threading.Thread(target=driver.run, args=(done,), daemon=True) for driver in crew]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in tasks:
+            yield _next(done, crew, patience)
+    finally:
+        for driver in crew:
+            driver.stop()
+        for thread in threads:
+            thread.join()
+
+
+def _next(
+    done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException],
+    crew: Sequence[_Driver],
+    patience: float,
+) -> tuple[Task, dict[str, Any]]:
+    """The next answer; meanwhile, children that hold a file for too long are killed."""
+    while True:
+        try:
+            answer = done.get(timeout=min(1.0, patience))
+        except queue.Empty:
+            for driver in crew:
+                driver.check(patience)
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class _Driver:
+    """A thread's work: feed one child; start another when it dies."""
+
+    def __init__(self, order: Order, todo: queue.SimpleQueue[Task]) -> None:
+        self._order = order
+        self._todo = todo
+        self._child: _Child | None = None
+        self._stopped = False
+
+    def run(self, done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException]) -> None:
+        try:
+            while not self._stopped:
+                task = self._todo.get_nowait()
+                self._child = self._child or _Child(self._order)
+                try:
+                    done.put((task, self._child.ask(task)))
+                except _DiedError as error:
+                    self._child.close()
+                    self._child = None
+                    done.put((task, {"reason": str(error)}))
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            done.put(error)
+        finally:
+            if self._child:
+                self._child.close()
+
+    def check(self, patience: float) -> None:
+        if child := self._child:
+            child.check(patience)
+
+    def stop(self) -> None:
+        """Take no more tasks, and give up the one in hand."""
+        self._stopped = True
+        self.check(0)
+
+
+class _DiedError(Exception):
+    """The child is gone; the text says how, as a reason for the file that it held."""
+
+
+class _Child:
+    """One child process and its pipe."""
+
+    def __init__(self, order: Order) -> None:
+        """Start it and wait until it is ready (about 0.2 s)."""
+        self._asked = 0.0  # when it got the file that it holds; 0 when it holds none
+        self._overdue = False
+        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "zoo.data.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._last_words,
+            env=_environment(os.environ),
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        header = {
+            "preprocess": to_json(order.preprocess),
+            "canvas_side": order.canvas_side,
+            "pixels": str(order.pixels),
+            "canvases": str(order.canvases),
+        }
+        try:
+            self._exchange(header)
+        except _DiedError as error:
+            self._last_words.seek(0)
+            words = self._last_words.read().decode(errors="replace").strip()
+            self.close()
+            raise RuntimeError(f"A decoding child cannot start ({error}).\n{words}") from error
+
+    def ask(self, task: Task) -> dict[str, Any]:
+        self._asked = time.monotonic()
+        request = {"path": str(task.path), "pixels": task.pixels_row, "canvas": task.canvas_row}
+        answer = self._exchange(request)
+        self._asked = 0.0
+        return answer
+
+    def check(self, patience: float) -> None:
+        """Kill it if it has held its file for longer than that."""
+        asked = self._asked
+        if asked and time.monotonic() - asked > patience:
+            self._overdue = True
+            self._process.kill()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._last_words.close()
+
+    def _exchange(self, message: Mapping[str, object]) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise AssertionError("both were asked for as pipes")
+        try:
+            stdin.write(json.dumps(message).encode() + b"\n")
+            stdin.flush()
+            line = stdout.readline()
+        except OSError:  # a broken pipe: it died before it could read
+            line = b""
+        if not line.endswith(b"\n"):
+            raise _DiedError(self._how())
+        return json.loads(line)
+
+    def _how(self) -> str:
+        code = self._process.wait()
+        if self._overdue:
+            return "decoding it takes too long"
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"decoding it kills the decoder ({how})"
+
+
+def _environment(parent: Mapping[str, str]) -> dict[str, str]:
+    """The child's environment: the parent's import path, no secrets, no thread pools."""
+    kept = {key: value for key, value in parent.items() if not _SECRET.search(key)}
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

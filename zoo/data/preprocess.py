@@ -1,0 +1,138 @@
+"""A picture → a backbone's pixels, and the square canvas that random crops are taken from.
+
+`pixels` is byte for byte what torchvision's `Resize` + `CenterCrop` and timm's evaluation
+transforms make of a PIL image (tests compare them); scaling to 0..1 and normalising happen on the
+device, from the same `Preprocess`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from zoo.data.decode import decode, decode_scaled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from zoo.components import Interpolation, Preprocess
+
+#: a longer picture is first cut to its middle part of this aspect: scaling all of a 1 x 5000 strip
+#: until it covers the box would take a gigabyte, to keep a sliver of it
+LONGEST = 100
+#: how much larger than the canvas a reduced JPEG stays, so that the reduction leaves no trace
+_SPARE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What one file gave.
+
+    Args:
+        size: (width, height) of the upright picture, pixels.
+        pixels: uint8 `[H, W, 3]`, or None where not wanted.
+        canvas: uint8 `[S, S, 3]`, or None where not wanted.
+    """
+
+    size: tuple[int, int]
+    pixels: NDArray[np.uint8] | None
+    canvas: NDArray[np.uint8] | None
+
+
+def prepare(path: Path, preprocess: Preprocess | None, canvas_side: int) -> Prepared:
+    """Decode a file once and make of it what is wanted (`None` and 0: not wanted).
+
+    A canvas is the same whether or not pixels are wanted too.
+
+    Raises:
+        Undecodable: the file cannot be decoded.
+    """
+    image, size = decode_scaled(path, _SPARE * canvas_side)
+    square = canvas(image, canvas_side) if canvas_side else None
+    if preprocess is None:
+        return Prepared(size, None, square)
+    whole = image if image.size == size else decode(path)
+    return Prepared(size, pixels(whole, preprocess), square)
+
+
+def pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """What a backbone sees of an RGB picture: uint8 `[H, W, 3]`."""
+    resample = resampling(preprocess.interpolation)
+    fill = (0, 0, 0)
+    if preprocess.crop == "squash":
+        size = _wh(preprocess.resize)
+    elif preprocess.crop == "border":
+        size = _inside(image.size, _wh(preprocess.resize))
+        fill = tuple(round(255 * value) for value in preprocess.mean)
+    else:
+        image = _middle(image)
+        size = _covering(image.size, _wh(preprocess.resize))
+    scaled = image if image.size == size else image.resize(size, resample)
+    return np.asarray(_center(scaled, _wh(preprocess.size), fill))
+
+
+def canvas(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """The whole of an RGB picture, squashed to a square: uint8 `[side, side, 3]`.
+
+    Crops are drawn in relative coordinates from the true aspect, which must be kept beside it.
+    """
+    # reducing_gap: a cheap integer reduction first, of what is more than 3 times too large
+    squashed = image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(squashed)
+
+
+def resampling(interpolation: Interpolation) -> Image.Resampling:
+    """Pillow's filter of that name."""
+    return Image.Resampling[interpolation.upper()]
+
+
+def _wh(height_width: tuple[int, int]) -> tuple[int, int]:
+    height, width = height_width
+    return width, height
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The picture, cut to its middle part if it is longer than `LONGEST`."""
+    width, height = image.size
+    wide, high = min(width, LONGEST * height), min(height, LONGEST * width)
+    left, top = (width - wide) // 2, (height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
+
+
+def _covering(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """The least size of the same aspect that covers the box.
+
+    For a square box this is torchvision's `Resize(int)`, which truncates; for another one timm's
+    `ResizeKeepRatio`, which rounds.
+    """
+    width, height = size
+    if box[0] == box[1]:
+        if width <= height:
+            return box[0], int(box[0] * height / width)
+        return int(box[0] * width / height), box[0]
+    ratio = min(height / box[1], width / box[0])
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
+def _inside(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """The greatest size of the same aspect that fits into the box (timm's `longest=1`)."""
+    width, height = size
+    ratio = max(height / box[1], width / box[0])
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
+def _center(image: Image.Image, size: tuple[int, int], fill: tuple[int, ...]) -> Image.Image:
+    """The middle (width, height) of an image; what is too small is padded with `fill` first."""
+    width, height = max(image.width, size[0]), max(image.height, size[1])
+    if (width, height) != image.size:
+        padded = Image.new("RGB", (width, height), fill)
+        padded.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+        image = padded
+    # Python's round, halves to even, is part of the definition
+    left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
+    return image.crop((left, top, left + size[0], top + size[1]))

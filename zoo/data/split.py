@@ -1,0 +1,154 @@
+"""Which images validate: decided by their bytes, so that moving or renaming them changes nothing.
+
+The rule, for each class on its own: images with the same bytes form a group; groups are ranked by
+sha256("seed:digest"); walking down that ranking, a group goes to validation if the class's
+validation count, round(val_fraction * n), still has room for all of it. Everything else trains. So
+the counts are exact but where groups of copies cannot fill them, and an added image moves others
+only at the edge of the ranking. Bytes that stand under two classes always train: no figure should
+be measured on a picture whose label is in doubt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import stat
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from zoo.data.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Rows with the same bytes: a duplicate, a conflict or a leak.
+
+    Args:
+        digest: sha256 of the bytes, hex.
+        names: the rows' names, sorted.
+        labels: their labels, distinct, sorted.
+        splits: their splits, distinct, sorted.
+    """
+
+    digest: str
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a report must say about copies; one set of copies may stand under several of these.
+
+    Args:
+        duplicates: copies that agree in label and split: harmless, but they count twice.
+        conflicts: copies with different labels.
+        leaks: copies in the training part and in val or test: the figure flatters.
+    """
+
+    duplicates: tuple[Copies, ...]
+    conflicts: tuple[Copies, ...]
+    leaks: tuple[Copies, ...]
+
+
+def digests(
+    rows: Sequence[Row],
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """The sha256 of each row's file, hex; `""` where it cannot be read (decoding will say why).
+
+    Args:
+        rows: whose files to read.
+        threads: how many files are read at once.
+        progress: called with (done, total) after each file, in this thread.
+    """
+    found: list[str] = []
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for digest in pool.map(_digest, [row.path for row in rows]):
+            found.append(digest)
+            if progress:
+                progress(len(found), len(rows))
+    return found
+
+
+def assign(
+    labels: Sequence[str], digests: Sequence[str], *, seed: int, val_fraction: float
+) -> list[str]:
+    """`"train"` or `"val"` for each row, by the rule at the top of this file.
+
+    Every class keeps at least one training image; a class of one image trains. With few images
+    per class (`val_fraction * n` below a half) a class has no validation image.
+
+    Args:
+        labels: each row's label.
+        digests: each row's digest; rows without one (`""`) train.
+        seed: another seed gives another split.
+        val_fraction: the share that validates, 0 to below 1.
+    """
+    by_digest: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, (label, digest) in enumerate(zip(labels, digests, strict=True)):
+        by_digest[digest].add(label)
+        groups[label][digest].append(row)
+    splits = ["train"] * len(labels)
+    for members in groups.values():
+        total = sum(len(rows) for rows in members.values())
+        room = min(math.floor(val_fraction * total + 0.5), total - 1)
+        for digest in sorted(members, key=lambda digest: _rank(seed, digest)):
+            doubtful = not digest or len(by_digest[digest]) > 1
+            if doubtful or len(members[digest]) > room:
+                continue
+            room -= len(members[digest])
+            for row in members[digest]:
+                splits[row] = "val"
+    return splits
+
+
+def findings(rows: Sequence[Row], digests: Sequence[str], splits: Sequence[str]) -> Findings:
+    """Which rows have the same bytes, and what that means; all by digest, in one order.
+
+    Args:
+        rows: the rows.
+        digests: their digests.
+        splits: their splits, given or assigned.
+    """
+    alike: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(digests):
+        if digest:
+            alike[digest].append(row)
+    copies = [
+        Copies(
+            digest,
+            tuple(sorted(rows[row].name for row in members)),
+            tuple(sorted({rows[row].label for row in members})),
+            tuple(sorted({splits[row] for row in members})),
+        )
+        for digest, members in sorted(alike.items())
+        if len(members) > 1
+    ]
+    return Findings(
+        duplicates=tuple(x for x in copies if len(x.labels) == 1 and len(x.splits) == 1),
+        conflicts=tuple(x for x in copies if len(x.labels) > 1),
+        leaks=tuple(x for x in copies if "train" in x.splits and len(x.splits) > 1),
+    )
+
+
+def _rank(seed: int, digest: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{digest}".encode()).digest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return ""  # reading a pipe or a device could wait for ever
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,159 @@
+"""Pretrained weights: from a source to a checked file in the cache.
+
+A download goes to a temporary name, is hashed on the way, and gets its final name only when the
+hash is right; the cache is keyed by the source, so equal file names never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib.util
+import os
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from zoo import folders
+from zoo.errors import BadWeights, StorageFault, Unavailable
+
+#: seconds without a byte before a server counts as unreachable
+TIMEOUT = 10.0
+_CHUNK = 1 << 20
+_HUB = "https://huggingface.co"
+_DEFAULT_FILE = "model.safetensors"
+_SHA256_LENGTH = 64
+_HINT = (
+    "Fetch the file elsewhere and give it with --weights FILE, "
+    "or start from random weights with --weights none."
+)
+Progress = Callable[[int, int], None]
+
+
+def fetch(source: str, sha256: str = "", *, progress: Progress | None = None) -> Path:
+    """The local file that holds these weights.
+
+    Args:
+        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, or `package:MODULE/PATH`.
+        sha256: expected, whole or a prefix; empty when unknown.
+        progress: called with (bytes so far, bytes in all or 0).
+
+    Raises:
+        Unavailable: it cannot be had here and now; the message says why.
+        BadWeights: what came has another hash.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme == "package":
+        file = _packaged(rest)
+        _check(file, sha256, source)
+        return file
+    url = _hub_url(rest) if scheme == "hf-hub" else source
+    cached = _cache_name(source, url)
+    if cached.is_file():
+        _check(cached, sha256, source)
+        return cached
+    return _download(url, cached, sha256, progress or _quiet)
+
+
+def _quiet(done: int, total: int) -> None:
+    del done, total
+
+
+def _packaged(place: str) -> Path:
+    """A file inside an installed package, found without importing the package."""
+    module, _, path = place.partition("/")
+    found = importlib.util.find_spec(module)
+    for root in (found.submodule_search_locations or ()) if found else ():
+        file = Path(root) / path
+        if file.is_file():
+            return file
+    message = f"The weights {path} should come with the package {module}, which is not installed."
+    raise Unavailable(message, hint=_HINT)
+
+
+def _hub_url(place: str) -> str:
+    parts = place.split("/")
+    name, _, revision = "/".join(parts[:2]).partition("@")
+    file = "/".join(parts[2:]) or _DEFAULT_FILE
+    hub = os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
+    return f"{hub}/{name}/resolve/{revision or 'main'}/{urllib.parse.quote(file)}"
+
+
+def _cache_name(source: str, url: str) -> Path:
+    name = Path(urllib.parse.urlsplit(url).path).name or _DEFAULT_FILE
+    return folders.cache() / "weights" / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}-{name}"
+
+
+def _check(file: Path, sha256: str, source: str) -> None:
+    if not sha256:
+        return
+    with file.open("rb") as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not actual.startswith(sha256.lower()):
+        raise BadWeights(
+            f"The weights from {source} have the SHA-256 {actual[:16]}..., not {sha256[:16]}...",
+            hint=f"Delete {file} and try again; if it stays so, do not trust the source.",
+        )
+
+
+def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    except OSError as error:
+        message = f"The cache folder {target.parent} cannot be written: {error.strerror}."
+        raise StorageFault(message, hint="Set ZOO_CACHE to a folder that can.") from error
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            published = _receive(url, stream, progress)
+        for expected in filter(None, (sha256, published)):
+            _check(part, expected, url)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
+    """Copy a response into a stream; returns the SHA-256 that the server publishes, if it does."""
+    # The hub answers with a redirect to its storage, and only its own answer carries the hash.
+    published: list[str] = []
+
+    class Redirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913 - the standard library's signature
+            published.append(headers.get("X-Linked-ETag", ""))
+            if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+                raise urllib.error.URLError(f"refused a redirect to {newurl}")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    request = urllib.request.Request(url, headers={"User-Agent": "zoo"})  # noqa: S310 - see _hub_url
+    try:
+        with urllib.request.build_opener(Redirect).open(request, timeout=TIMEOUT) as response:
+            total = int(response.headers.get("Content-Length") or 0)
+            published.append(response.headers.get("X-Linked-ETag", ""))
+            _copy(response, stream, total, progress)
+    except urllib.error.HTTPError as error:
+        message = f"The weights cannot be fetched: {url} answers {error.code} {error.reason}."
+        raise Unavailable(message, hint=_HINT) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        message = f"The weights cannot be fetched from {url}: {reason}."
+        raise Unavailable(message, hint=_HINT) from error
+    tags = (tag.strip('"').removeprefix("W/").strip('"') for tag in published)
+    return next((tag for tag in tags if len(tag) == _SHA256_LENGTH), "")
+
+
+def _copy(response: IO[bytes], stream: IO[bytes], total: int, progress: Progress) -> None:
+    done = 0
+    while chunk := response.read(_CHUNK):
+        stream.write(chunk)
+        done += len(chunk)
+        progress(done, total)
+    if total and done != total:
+        message = f"the connection ended after {done} of {total} bytes"
+        raise http.client.IncompleteRead(b"", total - done) from OSError(message)

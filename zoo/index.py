@@ -1,0 +1,193 @@
+"""The catalog: every component of every installed plugin, frozen, with its owner."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from zoo.components import KINDS, Component, Kind
+from zoo.errors import PluginFault, Unavailable
+from zoo.plugins.loader import Offer, Problem, offers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+#: components that a repr in a notebook shows of each kind
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A component with what only the host may say of it.
+
+    Args:
+        kind: backbone, head or loss.
+        namespace: its plugin's.
+        plugin: the distribution that offers it.
+        version: of that distribution.
+        component: what the plugin said of it.
+    """
+
+    kind: Kind
+    namespace: str
+    plugin: str
+    version: str
+    component: Component
+
+    @property
+    def full_name(self) -> str:
+        """Namespace and name, as a spec may write them: `timm/resnet18`."""
+        return f"{self.namespace}/{self.component.name}"
+
+    @property
+    def owner(self) -> str:
+        """The distribution and its version, for messages: `zoo-timm 0.1.0`."""
+        return f"{self.plugin} {self.version}"
+
+
+@dataclass(frozen=True, repr=False)
+class Catalog:
+    """All that the installed plugins offer; it never changes once it is made.
+
+    Args:
+        listed: sorted by kind (backbones, heads, losses), namespace and name.
+        problems: of the plugins that are out, or that cost their users something.
+        entries_resources: (namespace, `"package:file.toml"`) of the registry entries they ship.
+    """
+
+    listed: tuple[Listed, ...]
+    problems: tuple[Problem, ...] = ()
+    entries_resources: tuple[tuple[str, str], ...] = ()
+
+    def of(self, kind: Kind) -> tuple[Listed, ...]:
+        """All components of one kind."""
+        return tuple(one for one in self.listed if one.kind == kind)
+
+    def get(self, full_name: str, kind: Kind | None = None) -> Listed | None:
+        """The component of that full name (`timm/resnet18`), or None.
+
+        Args:
+            full_name: namespace and name, or alias.
+            kind: of this kind only; without it, the first of backbone, head and loss that has it.
+        """
+        namespace, _, name = full_name.partition("/")
+        kinds = KINDS if kind is None else (kind,)
+        found = (one for each in kinds for one in self.named(each, name))
+        return next((one for one in found if one.namespace == namespace), None)
+
+    def named(self, kind: Kind, name: str) -> tuple[Listed, ...]:
+        """All components of a kind that answer to a bare name (or alias), one per namespace."""
+        return tuple(self._by_name.get((kind, name), ()))
+
+    @cached_property
+    def _by_name(self) -> Mapping[tuple[Kind, str], list[Listed]]:
+        named = defaultdict(list)
+        for one in self.listed:
+            for name in (one.component.name, *one.component.aliases):
+                named[one.kind, name].append(one)
+        return named
+
+    def __repr__(self) -> str:
+        """A few lines: how many of each kind, from where, and what is out."""
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"
+
+    def _lines(self) -> Iterable[str]:
+        counts = Counter(one.kind for one in self.listed)
+        yield f"Catalog of {', '.join(_count(kind, counts[kind]) for kind in KINDS)}"
+        for kind in KINDS:
+            names = [one.full_name for one in self.of(kind)]
+            more = f", ... {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield f"  {kind:9}{', '.join(names[:_SHOWN])}{more}"
+        yield from (f"  {problem}" for problem in self.problems)
+
+
+def _count(kind: Kind, number: int) -> str:
+    plural = {"backbone": "backbones", "head": "heads", "loss": "losses"}
+    return f"{number} {kind if number == 1 else plural[kind]}"
+
+
+@cache
+def catalog() -> Catalog:
+    """The catalog of the plugins that are installed, read once per process.
+
+    No plugin is imported here: each was surveyed in a process of its own when it was first seen,
+    and the record of that is read from the cache folder. A plugin that fails is in `problems`.
+    """
+    return assemble(offers())
+
+
+def assemble(offered: Iterable[Offer]) -> Catalog:
+    """One catalog from what each plugin offers, stamped with its owner."""
+    offered = tuple(offered)
+    listed = [
+        Listed(kind, offer.source.namespace, offer.source.distribution, offer.source.version, one)
+        for offer in offered
+        for kind, components in offer.components.items()
+        for one in components
+    ]
+    listed.sort(key=lambda one: (KINDS.index(one.kind), one.namespace, one.component.name))
+    return Catalog(
+        listed=tuple(listed),
+        problems=tuple(offer.problem for offer in offered if offer.problem),
+        entries_resources=tuple(
+            (offer.source.namespace, entry) for offer in offered for entry in offer.entries
+        ),
+    )
+
+
+def load_target(listed: Listed) -> Callable[..., Any]:
+    """The function that builds a component, from its plugin's hot half, imported into this process.
+
+    Raises:
+        Unavailable: a distribution that the component requires is not installed, or too old.
+        PluginFault: the import fails, or there is no such function; names the distribution.
+    """
+    _check_requirements(listed)
+    module, _, attribute = listed.component.target.partition(":")
+    try:
+        target = getattr(import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        raise PluginFault(
+            f"{listed.full_name} of {listed.owner} cannot be loaded from "
+            f"{listed.component.target}: {type(error).__name__}: {error}",
+            hint=f"Reinstall or upgrade it: uv pip install --upgrade {listed.plugin}",
+        ) from error
+    if not callable(target):
+        raise PluginFault(
+            f"{listed.full_name} of {listed.owner} names {listed.component.target}, "
+            f"which is {target!r:.60} and cannot be called.",
+            hint=f"Tell the authors of {listed.plugin}.",
+        )
+    return target
+
+
+def _check_requirements(listed: Listed) -> None:
+    if not listed.component.requires:
+        return
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    for text in listed.component.requires:
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        try:
+            installed = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            installed = ""
+        if not installed or not requirement.specifier.contains(installed, prereleases=True):
+            state = f"{requirement.name} is {installed or 'not installed'}"
+            raise Unavailable(
+                f"{listed.full_name} of {listed.owner} requires {text}, and {state}.",
+                hint=f"uv pip install '{text}'",
+            )

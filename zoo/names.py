@@ -1,0 +1,141 @@
+"""What a name in a spec means: a rule, never the order in which plugins were loaded.
+
+1. A written namespace decides.
+2. Else the user's `prefer` list (`zoo prefer timm/resnet18`).
+3. Else the first-party owner: by the table in `zoo.owners` where that has the name, even if the
+   owner is not installed (which is an error); else the one first-party plugin that has it.
+
+A third party's component is always written with its namespace, unless it is preferred. So a plugin
+that is added never makes a spec mean another component.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoo import folders, misses
+from zoo.errors import UsageError
+from zoo.owners import FIRST_PARTY, OWNERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from zoo.components import Kind
+    from zoo.index import Catalog, Listed
+    from zoo.spec import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a name means, and why.
+
+    Args:
+        listed: the component.
+        rule: the rule that chose it, as a clause.
+        losers: the others of that name and kind, each with why it lost.
+    """
+
+    listed: Listed
+    rule: str
+    losers: tuple[tuple[Listed, str], ...] = ()
+
+
+def resolve(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str] = ()) -> Resolution:
+    """The component of that kind that `part` means.
+
+    Args:
+        catalog: all components.
+        kind: what the part's place in the spec asks for.
+        part: as written.
+        prefer: full names that the user prefers, first come first served; see `preferences`.
+
+    Raises:
+        UnknownName: there is none, its plugin is missing or quarantined, it needs its namespace, or
+            it has no such weights tag; the hint says what to type.
+    """
+    listed, rule = _choose(catalog, kind, part, prefer)
+    tags = [weights.tag for weights in listed.component.weights]
+    if part.tag and part.tag not in tags:
+        raise misses.no_tag(listed, part.tag, tags)
+    losers = tuple(
+        (other, _why_lost(other, listed, part))
+        for other in catalog.named(kind, part.name)
+        if other != listed
+    )
+    return Resolution(listed, rule, losers)
+
+
+def _choose(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> tuple[Listed, str]:
+    if part.namespace:
+        return _held(catalog, kind, part, part.namespace), "its namespace is written"
+    namespace = _preferred(catalog, kind, part.name, prefer)
+    if namespace:
+        return _held(catalog, kind, part, namespace), f"you prefer {namespace}/{part.name}"
+    namespace = OWNERS[kind].get(part.name, "")
+    if namespace:
+        return _held(catalog, kind, part, namespace), f"the name is {namespace}'s, always"
+    own = [one for one in catalog.named(kind, part.name) if one.namespace in FIRST_PARTY]
+    if len(own) > 1:
+        raise misses.ambiguous(kind, part.name, own)
+    if not own:
+        raise misses.unknown(catalog, kind, part.name)
+    return own[0], f"of zoo's own plugins only {own[0].plugin} has it"
+
+
+def _preferred(catalog: Catalog, kind: Kind, name: str, prefer: Sequence[str]) -> str:
+    """The namespace that the user prefers for this name; a preference of another kind is none."""
+    for full_name in prefer:
+        namespace, _, preferred = full_name.partition("/")
+        elsewhere = catalog.get(full_name) and not catalog.get(full_name, kind)
+        if preferred == name and not elsewhere:
+            return namespace
+    return ""
+
+
+def _held(catalog: Catalog, kind: Kind, part: Part, namespace: str) -> Listed:
+    """The component of that namespace."""
+    for one in catalog.named(kind, part.name):
+        if one.namespace == namespace:
+            return one
+    raise misses.not_held(catalog, kind, part, namespace)
+
+
+def _why_lost(other: Listed, winner: Listed, part: Part) -> str:
+    if part.namespace:
+        return f"{part.namespace}/ is written"
+    if other.namespace not in FIRST_PARTY:
+        return "a third party's component is written with its namespace"
+    if OWNERS[other.kind].get(part.name) == winner.namespace:
+        return f"the name is {winner.namespace}'s, always"
+    return f"you prefer {winner.full_name}"
+
+
+# --- the user's preferences ---
+
+
+def config_file() -> Path:
+    """Where the preferences are kept."""
+    return folders.config() / "config.toml"
+
+
+def preferences() -> tuple[str, ...]:
+    """The full names that the user prefers: `prefer` in config.toml, in its order.
+
+    Raises:
+        UsageError: the file is not TOML, or `prefer` is not a list of `namespace/name`.
+    """
+    file = config_file()
+    if not file.exists():
+        return ()
+    from zoo import toml
+
+    document = toml.read(file, label=str(file))
+    names = document.values.get("prefer", [])
+    if not isinstance(names, list) or not all(isinstance(one, str) and "/" in one for one in names):
+        raise UsageError(
+            f"{document.at('prefer')}: prefer wants a list of full names, not {names!r:.60}.",
+            hint='For example: prefer = ["timm/resnet18"]',
+        )
+    return tuple(names)

@@ -1,0 +1,221 @@
+"""What a run does in which order, and the numbers it does it with: steps, not blind epochs.
+
+The defaults suit 200 images as well as 200,000; each decided value keeps its reason. Where a number
+comes from experience, the source stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from zoo.components import Value
+
+#: optimiser steps of a full phase: enough for a handful of images, bounded for very many (BiT's
+#: rule is 500 steps below 20,000 images; VTAB trains 1,000 images for 2,500)
+FULL_STEPS = (500, 10_000)
+#: passes over the data that a full phase makes between those bounds
+FULL_PASSES = 20
+#: optimiser steps of a probe: features are resident, a step costs a fraction of a millisecond
+PROBE_STEPS = (500, 10_000)
+PROBE_PASSES = 100
+#: below this many images, batch norm statistics of a fine-tuned batch are worse than ImageNet's
+FEW_IMAGES = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePlan:
+    """One phase, settled.
+
+    Args:
+        name: `probe` (the head on frozen features) or `full` (everything).
+        epochs: at most.
+        batch_size: samples per step.
+        optimizer: `adamw` or `sgd`.
+        lr: peak learning rate of the backbone; of the head in a probe.
+        head_lr: peak learning rate of the head and the loss.
+        weight_decay: of matrices.
+        patience: epochs without improvement before stopping; 0 for never.
+        select: `last` or `best`.
+        freeze_bn: batch norm keeps its pretrained statistics.
+        reasons: why, for each value that the engine decided.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    head_lr: float
+    weight_decay: float
+    patience: int
+    select: str
+    freeze_bn: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Optimiser steps of an epoch; a last batch of one sample joins the one before it."""
+        whole, rest = divmod(images, self.batch_size)
+        return max(1, whole + (rest > 1 or (rest == 1 and whole == 0)))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {**asdict(self), "reasons": dict(self.reasons)}
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> PhasePlan:
+        """The inverse of `to_json`."""
+        return PhasePlan(**record)
+
+
+class _Choices:
+    """Takes each value from the settings, or decides it and notes why."""
+
+    def __init__(self, settings: Mapping[str, Value | None], *, last: bool) -> None:
+        self.settings = settings
+        self.last = last
+        self.reasons: dict[str, str] = {}
+
+    def take(self, name: str, decided: Value, why: str) -> Any:  # noqa: ANN401 - as decided
+        """The setting (`probe.NAME` too when a probe is the last phase), else what is decided."""
+        for key in self._keys(name):
+            if self.settings.get(key) not in (None, "auto"):
+                return self.settings[key]
+        self.reasons[name] = why
+        return decided
+
+    def _keys(self, name: str) -> tuple[str, ...]:
+        return (name, f"probe.{name}") if self.last else (f"probe.{name}",)
+
+
+def decide(  # noqa: PLR0913 - each is one independent fact
+    settings: Mapping[str, Value | None],
+    *,
+    images: int,
+    accelerator: bool,
+    pretrained: bool,
+    layout: str,
+    has_val: bool,
+) -> tuple[PhasePlan, ...]:
+    """The phases of a run.
+
+    Args:
+        settings: every setting; None or `auto` where it is for us to decide.
+        images: in the training part.
+        accelerator: whether the device is made for training whole networks.
+        pretrained: whether the backbone starts from weights.
+        layout: the backbone's: `conv`, `token` or unknown.
+        has_val: whether there is a validation part.
+    """
+    train, why = which(settings, accelerator=accelerator, pretrained=pretrained)
+    phases = []
+    if train in ("probe", "lpft"):
+        phases.append(_probe(settings, images, last=train == "probe", has_val=has_val))
+    if train in ("full", "lpft"):
+        phases.append(_full(settings, images, pretrained, layout, has_val=has_val))
+    first = phases[0]
+    reasons = {**first.reasons, **({"train": why} if why else {})}
+    phases[0] = PhasePlan.from_json({**first.to_json(), "reasons": reasons})
+    return tuple(phases)
+
+
+def which(
+    settings: Mapping[str, Value | None], *, accelerator: bool, pretrained: bool
+) -> tuple[str, str]:
+    """`probe`, `full` or `lpft`, and why; the reason is empty when the user chose."""
+    train = str(settings["train"])
+    if train != "auto":
+        return train, ""
+    if not pretrained:
+        return "full", "random weights have no features worth probing"
+    if accelerator:
+        return "lpft", "an accelerator fine-tunes the whole network from the probe's head"
+    return "probe", "on a CPU the whole network would take too long; --train lpft does it anyway"
+
+
+def _probe(
+    settings: Mapping[str, Value | None], images: int, *, last: bool, has_val: bool
+) -> PhasePlan:
+    choices = _Choices(settings, last=last)
+    batch = choices.take(
+        "batch_size", _power_of_two(images / 8, 8, 256), f"an eighth of {images} images, 8 to 256"
+    )
+    per_epoch = max(1, images // batch)
+    steps = min(max(PROBE_PASSES * per_epoch, PROBE_STEPS[0]), PROBE_STEPS[1])
+    epochs = choices.take(
+        "epochs", max(1, round(steps / per_epoch)), f"about {steps} steps on stored features"
+    )
+    lr = choices.take("lr", 1e-3, "measured: features are scaled to unit size")
+    return PhasePlan(
+        name="probe",
+        epochs=epochs,
+        batch_size=batch,
+        optimizer="adamw",
+        lr=lr,
+        head_lr=lr,
+        weight_decay=choices.take("weight_decay", 0.1, "measured"),
+        patience=_patience(settings, last=last, has_val=has_val),
+        select=choices.take("select", "last", "the validation part stays untouched by choices")
+        if last
+        else "last",
+        reasons=choices.reasons,
+    )
+
+
+def _full(
+    settings: Mapping[str, Value | None],
+    images: int,
+    pretrained: bool,  # noqa: FBT001 - private
+    layout: str,
+    *,
+    has_val: bool,
+) -> PhasePlan:
+    choices = _Choices(settings, last=True)
+    batch = choices.take(
+        "batch_size", _power_of_two(images / 4, 4, 64), f"a quarter of {images} images, 4 to 64"
+    )
+    per_epoch = max(1, images // batch)
+    steps = min(max(FULL_PASSES * per_epoch, FULL_STEPS[0]), FULL_STEPS[1])
+    optimizer = choices.take("optimizer", "adamw", "suits convolutions and tokens alike")
+    lr = choices.take("lr", _full_rate(optimizer, layout, pretrained), "usual for this optimiser")
+    # A head straight from its initial state has farther to go than a pretrained backbone.
+    multiplier = choices.take("head_lr_multiplier", 10.0 if pretrained else 1.0, "usual")
+    return PhasePlan(
+        name="full",
+        epochs=choices.take("epochs", max(1, round(steps / per_epoch)), f"about {steps} steps"),
+        batch_size=batch,
+        optimizer=optimizer,
+        lr=lr,
+        head_lr=lr * multiplier,
+        weight_decay=choices.take("weight_decay", 5e-4 if optimizer == "sgd" else 0.05, "usual"),
+        patience=_patience(settings, last=True, has_val=has_val),
+        select=choices.take("select", "best" if has_val else "last", "whole networks overfit"),
+        freeze_bn=choices.take(
+            "freeze_bn",
+            "on" if pretrained and images < FEW_IMAGES else "off",
+            f"pretrained statistics are better below {FEW_IMAGES} images",
+        )
+        == "on",
+        reasons=choices.reasons,
+    )
+
+
+def _full_rate(optimizer: str, layout: str, pretrained: bool) -> float:  # noqa: FBT001 - private
+    if optimizer == "sgd":
+        return 1e-2 if pretrained else 5e-2
+    if not pretrained:
+        return 1e-3
+    return 5e-5 if layout == "token" else 1e-4
+
+
+def _patience(settings: Mapping[str, Value | None], *, last: bool, has_val: bool) -> int:
+    wanted = cast("int | None", settings.get("patience"))
+    return int(wanted or 0) if last and has_val else 0
+
+
+def _power_of_two(wanted: float, low: int, high: int) -> int:
+    size = low
+    while size * 2 <= min(wanted, high):
+        size *= 2
+    return size

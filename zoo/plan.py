@@ -1,0 +1,497 @@
+"""Everything that decides a run, fully resolved and frozen, with the origin of each value.
+
+`resolve` turns what the user typed into a plan as far as words go: names, options, weights, views.
+`settle` finishes it when the data and the device are known: how many epochs, which batch size,
+which learning rate. Both are pure; plan.json is a plan's JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from zoo import ports, registry
+from zoo.components import (
+    KINDS,
+    Component,
+    Kind,
+    Option,
+    Preprocess,
+    Value,
+    Weights,
+    at,
+    component_from_json,
+    preprocess_from_json,
+    to_json,
+)
+from zoo.errors import BadData, InputMissing, Mismatch, Unavailable, UsageError
+from zoo.index import Catalog
+from zoo.names import preferences, resolve as resolve_name
+from zoo.options import problems, read, refuse
+from zoo.phases import PhasePlan, decide
+from zoo.registry import Registry
+from zoo.registry_file import Placed
+from zoo.settings import SETTINGS, split_settings
+from zoo.spec import Part, Spec, parse
+
+COMMAND_LINE = "command line"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A component as a plan holds it: what it is, whose it is, with which options.
+
+    Args:
+        kind: backbone, head or loss.
+        namespace: of its plugin.
+        plugin: its distribution.
+        version: of the distribution.
+        options: every option's value; None where the component decides.
+        component: its description when the plan was made.
+        rule: why this component is what the name meant.
+    """
+
+    kind: Kind
+    namespace: str
+    plugin: str
+    version: str
+    options: Mapping[str, Value | None]
+    component: Component
+    rule: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`timm/resnet18`."""
+        return f"{self.namespace}/{self.component.name}"
+
+    @property
+    def title(self) -> str:
+        """For messages: `timm/resnet18 (zoo-timm 0.1.0)`."""
+        return f"{self.full_name} ({self.plugin} {self.version})"
+
+    def part(self, tag: str = "") -> Part:
+        """As a canonical spec has it: qualified, with its tag and the options that differ."""
+        written = tuple(
+            (name, str(value).lower() if isinstance(value, bool) else str(value))
+            for name, value in self.options.items()
+            if value is not None and value != self.component.options[name].default
+        )
+        return Part(self.component.name, self.namespace, tag, written)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsChoice:
+    """Which weights the backbone starts from.
+
+    Args:
+        mode: `tag`, `none` (random) or `file`.
+        tag: of the component's weights; with `file`, whose preprocessing is used.
+        source: where the tag's weights come from.
+        sha256: whole or prefix; empty when unknown.
+        file: the user's file.
+    """
+
+    mode: str
+    tag: str = ""
+    source: str = ""
+    sha256: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataCounts:
+    """What a plan needs to know of the data.
+
+    Args:
+        classes: names in class order.
+        train: images of each class in the training part.
+        val: images in the validation part.
+        test: images in the test part; 0 without one.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[int, ...]
+    val: int
+    test: int
+
+    @property
+    def images(self) -> int:
+        """In the training part."""
+        return sum(self.train)
+
+    @property
+    def imbalance(self) -> float:
+        """The largest class over the smallest."""
+        return max(self.train) / max(1, min(self.train))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """See the module. `phases`, `counts` and `device` are empty until the plan is settled."""
+
+    spec: str
+    entry: str
+    backbone: Chosen
+    head: Chosen
+    loss: Chosen
+    weights: WeightsChoice
+    preprocess: Preprocess
+    views: int
+    extras: tuple[str, ...]
+    teacher: str
+    data: str
+    settings: Mapping[str, Value | None]
+    origins: Mapping[str, str]
+    phases: tuple[PhasePlan, ...] = ()
+    counts: DataCounts | None = None
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def trio(self) -> tuple[Chosen, Chosen, Chosen]:
+        """In the order backbone, head, loss."""
+        return self.backbone, self.head, self.loss
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a setting's own type
+        """A setting's value; None where the engine decides."""
+        return self.settings[name]
+
+
+def resolve(
+    request: str,
+    given: Mapping[str, object],
+    *,
+    catalog: Catalog,
+    book: Registry,
+    origin: str = COMMAND_LINE,
+) -> Plan:
+    """What the user asked for, as far as words go.
+
+    Args:
+        request: a spec, or an entry's name (no `+` in it).
+        given: settings and component options (`head.dropout`) of the command line.
+        catalog: all components.
+        book: all entries and defaults.
+        origin: what to call the place that `given` comes from.
+
+    Raises:
+        SpecError: the spec does not parse, or the trio cannot fit.
+        UnknownName: a component or an entry is not there.
+        UsageError: settings or options are unknown or ill-typed; all are named at once.
+        Unavailable: the backbone has no weights that could be fetched.
+        InputMissing: the weights file is not there.
+    """
+    entry = None if "+" in request else book.entry(request)
+    spec = parse(entry.spec if entry else request)
+    placed: dict[str, Placed] = dict(book.defaults)
+    placed |= entry.settings if entry else {}
+    placed |= {key: Placed(value, origin) for key, value in given.items()}  # type: ignore[arg-type]
+    wanted = preferences()
+    found = tuple(
+        resolve_name(catalog, kind, part, wanted)
+        for kind, part in zip(KINDS, spec.parts, strict=True)
+    )
+    settings, component_options = split_settings(placed)
+    teacher = component_options["loss"].pop("teacher", Placed("", ""))
+    _refuse_all(spec, [one.listed.component for one in found], settings, component_options)
+    trio = tuple(
+        Chosen(
+            one.listed.kind,
+            one.listed.namespace,
+            one.listed.plugin,
+            one.listed.version,
+            _option_values(one.listed.component, part, component_options[one.listed.kind]),
+            one.listed.component,
+            one.rule,
+        )
+        for one, part in zip(found, spec.parts, strict=True)
+    )
+    values, origins = _setting_values(settings, component_options)
+    backbone, head, loss = trio
+    backbone = _with_image_size(backbone, values["image_size"])
+    _check_ports((backbone, head, loss), catalog)
+    extras = ports.extras(loss.component, loss.options)
+    weights, preprocess = _weights(backbone, spec.backbone.tag, values)
+    plan = Plan(
+        spec="",
+        entry=entry.name if entry else "",
+        backbone=backbone,
+        head=head,
+        loss=loss,
+        weights=weights,
+        preprocess=preprocess,
+        views=ports.views(head.component, loss.component, head.options, loss.options),
+        extras=extras,
+        teacher=_teacher(str(teacher.value), extras, loss),
+        data=str(values["data"] or ""),
+        settings=values,
+        origins=origins,
+    )
+    return replace(plan, spec=canonical(plan))
+
+
+def canonical(plan: Plan) -> str:
+    """The fully qualified spec that means this plan wherever the same plugins are installed."""
+    backbone, head, loss = plan.trio
+    return str(Spec(backbone.part(plan.weights.tag), head.part(), loss.part()))
+
+
+def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, accelerator: bool) -> Plan:
+    """Finish a plan: decide from the data and the device what the user left open.
+
+    Raises:
+        BadData: a class has no training image.
+        UsageError: `balance=weights` with a loss that does not honour weights.
+    """
+    empty = [name for name, count in zip(counts.classes, counts.train, strict=True) if not count]
+    if empty:
+        raise BadData(
+            f"No training image is left of: {', '.join(empty)}.",
+            hint="Add images to these classes, or take their folders away.",
+        )
+    if plan["balance"] == "weights" and not plan.loss.component.weighted:
+        raise UsageError(
+            f"balance=weights: the loss {plan.loss.full_name} does not weigh samples.",
+            hint="Use --set balance=sampler.",
+        )
+    phases = decide(
+        plan.settings,
+        images=counts.images,
+        accelerator=accelerator,
+        pretrained=plan.weights.mode != "none",
+        layout=plan.backbone.component.facts.layout,
+        has_val=counts.val > 0,
+    )
+    return replace(plan, counts=counts, device=dict(device), phases=phases)
+
+
+def _option_values(
+    component: Component, part: Part, placed: Mapping[str, Placed]
+) -> dict[str, Value | None]:
+    """Every option: `--set` and files before what the spec says, then the default."""
+    given: dict[str, object] = {name: one.value for name, one in placed.items()}
+    given = {**given, **dict(part.options)}
+    given |= {name: one.value for name, one in placed.items() if one.origin == COMMAND_LINE}
+    return {
+        name: read(option, given[name]) if name in given else option.default
+        for name, option in component.options.items()
+    }
+
+
+def _refuse_all(
+    spec: Spec,
+    components: Iterable[Component],
+    settings: Mapping[str, Placed],
+    options: Mapping[Kind, Mapping[str, Placed]],
+) -> None:
+    """One error for everything that is wrong with settings and options, wherever it was written."""
+    found = []
+    for name, one in settings.items():
+        found += _placed_problems(SETTINGS, name, one, name)
+    for kind, component, part in zip(KINDS, components, spec.parts, strict=True):
+        for name, text in part.options:
+            where = f"{kind} {component.name}: "
+            found += problems(component.options, {name: text}, where=where)
+        for name, one in options[kind].items():
+            found += _placed_problems(component.options, name, one, f"{kind}.{name}")
+    refuse(found)
+
+
+def _placed_problems(
+    options: Mapping[str, Option], name: str, one: Placed, shown: str
+) -> list[str]:
+    place = "" if one.origin == COMMAND_LINE else f"{one.origin}: "
+    prefix = shown.removesuffix(name)
+    return problems(options, {name: one.value}, where=f"{place}{prefix}")
+
+
+def _setting_values(
+    settings: Mapping[str, Placed], options: Mapping[Kind, Mapping[str, Placed]]
+) -> tuple[dict[str, Value | None], dict[str, str]]:
+    values = {
+        name: read(option, settings[name].value) if name in settings else option.default
+        for name, option in SETTINGS.items()
+    }
+    origins = {name: one.origin for name, one in settings.items()}
+    origins |= {
+        f"{kind}.{name}": one.origin for kind in KINDS for name, one in options[kind].items()
+    }
+    return values, origins
+
+
+def _with_image_size(backbone: Chosen, size: Value | None) -> Chosen:
+    """Tell a backbone that must know its input's size when it is built."""
+    if size is None or "img_size" not in backbone.component.options:
+        return backbone
+    return replace(backbone, options={**backbone.options, "img_size": size})
+
+
+def _check_ports(trio: tuple[Chosen, Chosen, Chosen], catalog: Catalog) -> None:
+    backbone, head, loss = trio
+    ports.check(
+        (backbone.component, head.component, loss.component),
+        (backbone.options, head.options, loss.options),
+        heads={one.full_name: one.component for one in catalog.of("head")},
+        losses={one.full_name: one.component for one in catalog.of("loss")},
+    )
+
+
+def _weights(
+    backbone: Chosen, tag: str, values: Mapping[str, Value | None]
+) -> tuple[WeightsChoice, Preprocess]:
+    component, wanted = backbone.component, str(values["weights"])
+    weights = component.tagged(tag) if tag else component.default_weights()
+    preprocess = _preprocess(component, weights, values["image_size"])
+    if wanted == "none":
+        return WeightsChoice("none"), preprocess
+    if wanted != "default":
+        file = Path(wanted).expanduser()
+        if not file.is_file():
+            raise InputMissing(
+                f"--weights {wanted}: there is no such file.",
+                hint="Use --weights default, --weights none, or a path to a weights file.",
+            )
+        return WeightsChoice("file", tag, file=str(file.resolve())), preprocess
+    if weights is None or not weights.source:
+        raise Unavailable(
+            f"{backbone.full_name} has no pretrained weights that can be fetched.",
+            hint="Use --weights FILE, or --weights none to train from random weights.",
+        )
+    return WeightsChoice("tag", weights.tag, weights.source, weights.sha256), preprocess
+
+
+def _preprocess(component: Component, weights: Weights | None, size: Value | None) -> Preprocess:
+    found = weights.preprocess if weights else Preprocess()
+    if weights is None and component.facts.input_size:
+        found = found.resized(component.facts.input_size[0])
+    return found.resized(int(size)) if size is not None else found
+
+
+def _teacher(teacher: str, extras: tuple[str, ...], loss: Chosen) -> str:
+    wanted = "teacher_logits" in extras
+    if wanted and not teacher:
+        raise UsageError(
+            f"The loss {loss.full_name} needs a teacher: a finished run with the same classes.",
+            hint="Add --set loss.teacher=runs/NAME.",
+        )
+    if teacher and not wanted:
+        raise UsageError(
+            f"loss.teacher is given, and the loss {loss.full_name} takes no teacher.",
+            hint="Choose cekl:target=teacher, or leave loss.teacher out.",
+        )
+    return str(Path(teacher).expanduser().resolve()) if teacher else ""
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """As plan.json has it."""
+    return {
+        "schema": SCHEMA,
+        "spec": plan.spec,
+        "entry": plan.entry,
+        **{one.kind: _chosen_to_json(one) for one in plan.trio},
+        "weights": {key: getattr(plan.weights, key) for key in WeightsChoice.__slots__},
+        "preprocess": {
+            "size": list(plan.preprocess.size),
+            "resize": list(plan.preprocess.resize),
+            "crop": plan.preprocess.crop,
+            "interpolation": plan.preprocess.interpolation,
+            "mean": list(plan.preprocess.mean),
+            "std": list(plan.preprocess.std),
+        },
+        "views": plan.views,
+        "extras": list(plan.extras),
+        "teacher": plan.teacher,
+        "data": plan.data,
+        "settings": {
+            name: {"value": value, "origin": plan.origins.get(name, "default")}
+            for name, value in plan.settings.items()
+        },
+        "option_origins": {
+            name: origin for name, origin in plan.origins.items() if name not in plan.settings
+        },
+        "phases": [phase.to_json() for phase in plan.phases],
+        "counts": None
+        if plan.counts is None
+        else {
+            "classes": list(plan.counts.classes),
+            "train": list(plan.counts.train),
+            "val": plan.counts.val,
+            "test": plan.counts.test,
+        },
+        "device": dict(plan.device),
+    }
+
+
+def _chosen_to_json(chosen: Chosen) -> dict[str, Any]:
+    return {
+        "name": chosen.full_name,
+        "plugin": chosen.plugin,
+        "version": chosen.version,
+        "rule": chosen.rule,
+        "options": dict(chosen.options),
+        "component": to_json(chosen.component),
+    }
+
+
+def plan_from_json(record: Mapping[str, Any]) -> Plan:
+    """The inverse of `plan_to_json`.
+
+    Raises:
+        Mismatch: the record is of another schema, or damaged.
+    """
+    if record.get("schema") != SCHEMA:
+        raise Mismatch(
+            f"plan.json has schema {record.get('schema')!r}; this zoo reads {SCHEMA}.",
+            hint="Use the version of zoo that wrote it.",
+        )
+    try:
+        trio = {kind: _chosen_from_json(kind, record[kind]) for kind in KINDS}
+        settings, counts = record["settings"], record["counts"]
+        return Plan(
+            spec=record["spec"],
+            entry=record["entry"],
+            **trio,
+            weights=WeightsChoice(**record["weights"]),
+            preprocess=preprocess_from_json(record["preprocess"]),
+            views=record["views"],
+            extras=tuple(record["extras"]),
+            teacher=record["teacher"],
+            data=record["data"],
+            settings={name: one["value"] for name, one in settings.items()},
+            origins={
+                **{
+                    name: one["origin"]
+                    for name, one in settings.items()
+                    if one["origin"] != "default"
+                },
+                **record["option_origins"],
+            },
+            phases=tuple(PhasePlan.from_json(phase) for phase in record["phases"]),
+            counts=None
+            if counts is None
+            else DataCounts(
+                tuple(counts["classes"]), tuple(counts["train"]), counts["val"], counts["test"]
+            ),
+            device=record["device"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"plan.json is damaged: {type(error).__name__} {error}."
+        raise Mismatch(message, hint="Restore the file, or start a new run.") from error
+
+
+def _chosen_from_json(kind: Kind, record: Mapping[str, Any]) -> Chosen:
+    component = component_from_json(record["component"])
+    namespace = record["name"].partition("/")[0]
+    return Chosen(
+        kind,
+        namespace,
+        record["plugin"],
+        record["version"],
+        dict(record["options"]),
+        component,
+        record["rule"],
+    )
+
+

@@ -1,0 +1,14 @@
+"""Plugins: found by metadata, surveyed one by one in child processes, checked at the door.
+
+::
+
+    distributions   installed distributions that offer something      → Source
+    child           one plugin, imported and asked in its own process → record (JSON types)
+    door            what a plugin may bring in                        → complaints
+    children        runs those processes: time limit, captured output
+    loader          Source → cached record, or a child's              → Offer
+
+A plugin that raises, exits, crashes, hangs or prints costs nobody else anything: it becomes a
+`Problem` that every command shows, and all other plugins work. pluggy's own
+`load_setuptools_entrypoints` is never used, because one ImportError there ends the command line.
+"""

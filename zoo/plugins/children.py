@@ -1,0 +1,95 @@
+"""Surveys in child processes: a time limit, captured output, and nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from zoo.plugins.distributions import Source
+
+#: children at a time
+_AT_ONCE = 2
+#: characters of a plugin's own output that are kept for `zoo plugins`
+_TAIL = 4000
+
+
+def survey(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict[str, Any]]]:
+    """The record of each plugin (see `zoo.plugins.child.survey`), a few plugins at a time.
+
+    Args:
+        found: plugins to import and ask.
+        limit: seconds that each gets.
+    """
+    for start in range(0, len(found), _AT_ONCE):
+        with tempfile.TemporaryDirectory(prefix="zoo-plugins-") as folder:
+            batch = found[start : start + _AT_ONCE]
+            children = [_Child(source, Path(folder) / source.distribution) for source in batch]
+            try:
+                for child in children:
+                    yield child.source, child.record(limit)
+            finally:
+                for child in children:
+                    child.end()
+
+
+class _Child:
+    """A running survey of one plugin."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        folder.mkdir()
+        self.source = source
+        self._result = folder / "record.json"
+        self._output = folder / "output.txt"
+        self._started = time.monotonic()
+        with self._output.open("wb") as output:
+            # A file takes what the plugin prints: a pipe would be held open by its own children.
+            self._process = subprocess.Popen(  # noqa: S603 - the module is an installed plugin's
+                [sys.executable, "-P", "-m", "zoo.plugins.child", source.module, self._result],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
+
+    def record(self, limit: float) -> dict[str, Any]:
+        """Wait for the end, or for the time limit, and say what came of it."""
+        try:
+            code = self._process.wait(max(0.0, self._started + limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return self._failure(f"it took more than {limit:g} s to be imported and asked")
+        if self._result.exists():
+            return json.loads(self._result.read_bytes())
+        if code < 0:
+            return self._failure(f"it crashed the process ({signal.Signals(-code).name})")
+        return self._failure(f"it ended the process with exit code {code}", lasting=True)
+
+    def end(self) -> None:
+        """Kill whatever still runs of it."""
+        if self._process.poll() is None:
+            if os.name == "posix":
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+
+    def _failure(self, reason: str, *, lasting: bool = False) -> dict[str, Any]:
+        with self._output.open("rb") as output:
+            output.seek(max(0, self._output.stat().st_size - _TAIL))
+            detail = output.read().decode("utf-8", "replace")
+        return {
+            "components": {},
+            "entries": [],
+            "seconds": 0.0,
+            "heavy": [],
+            "problem": {"reason": reason, "detail": detail, "lasting": lasting},
+        }

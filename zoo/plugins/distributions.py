@@ -1,0 +1,166 @@
+"""Which installed distributions are plugins: read from their metadata, without importing them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from zoo import __version__
+from zoo.hooks import GROUP
+from zoo.owners import FIRST_PARTY
+from zoo.spec import NAMESPACE
+
+#: raised when what the child writes changes its meaning
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An installed distribution that offers components.
+
+    Args:
+        distribution: its name, normalised (`zoo-timm`).
+        version: as its metadata states it.
+        namespace: the distribution's name less a leading `zoo-`.
+        module: what its entry point names; importing it must be cheap.
+        fingerprint: changes whenever the plugin might list something else.
+        refused: why it is not even imported, in one line; empty when it may come in.
+    """
+
+    distribution: str
+    version: str
+    namespace: str
+    module: str
+    fingerprint: str
+    refused: str = ""
+
+
+def normalised(name: str) -> str:
+    """A distribution's name as package registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def sources() -> tuple[Source, ...]:
+    """Every installed plugin, by name; of two copies the first on `sys.path` counts.
+
+    Distributions that claim one namespace are all refused, each naming the others.
+    """
+    names = {
+        normalised(found.metadata["Name"])
+        for found in metadata.distributions()
+        if f"[{GROUP}]" in (found.read_text("entry_points.txt") or "")
+    }
+    installed = [metadata.distribution(name) for name in sorted(names)]
+    return _without_rivals([_source(one) for one in installed if _entry_points(one)])
+
+
+def _entry_points(distribution: metadata.Distribution) -> list[metadata.EntryPoint]:
+    return [point for point in distribution.entry_points if point.group == GROUP]
+
+
+def _source(distribution: metadata.Distribution) -> Source:
+    name = normalised(distribution.metadata["Name"])
+    namespace = name.removeprefix("zoo-")
+    points = _entry_points(distribution)
+    return Source(
+        distribution=name,
+        version=distribution.version,
+        namespace=namespace,
+        module=points[0].value,
+        fingerprint=_fingerprint(distribution, points[0].value),
+        refused=_refusal(name, namespace, points),
+    )
+
+
+def _refusal(name: str, namespace: str, points: list[metadata.EntryPoint]) -> str:
+    """What the metadata alone says against a plugin."""
+    if not re.fullmatch(NAMESPACE, namespace):
+        return f"its namespace {namespace!r} is not of the form [a-z][a-z0-9-]*"
+    if namespace in FIRST_PARTY and name != f"zoo-{namespace}":
+        return f"{name} claims the namespace {namespace!r}, which belongs to zoo-{namespace}"
+    if len(points) > 1:
+        modules = ", ".join(sorted(point.value for point in points))
+        return f"it has {len(points)} entry points in the group {GROUP!r} ({modules}), not one"
+    if not re.fullmatch(r"\w+(\.\w+)*", points[0].value):
+        return f"its entry point {points[0].value!r} is not the name of a module"
+    return ""
+
+
+def _without_rivals(found: list[Source]) -> tuple[Source, ...]:
+    """Refuse those that share a namespace; who is right is not for zoo to guess."""
+    holders: dict[str, list[str]] = defaultdict(list)
+    for source in found:
+        if not source.refused:
+            holders[source.namespace].append(source.distribution)
+    return tuple(
+        replace(source, refused=_rivalry(source.namespace, holders[source.namespace]))
+        if not source.refused and len(holders[source.namespace]) > 1
+        else source
+        for source in found
+    )
+
+
+def _rivalry(namespace: str, holders: list[str]) -> str:
+    return f"{' and '.join(holders)} both claim the namespace {namespace!r}; uninstall one"
+
+
+def _fingerprint(distribution: metadata.Distribution, module: str) -> str:
+    """A hash over all that may change what the plugin lists: its files and what it stands on.
+
+    RECORD holds the hash of every installed file. Where there is none, or where it names only a
+    pointer to a source folder (an editable install), the files' sizes and times stand in for it.
+    """
+    record = distribution.read_text("RECORD")
+    parts = [
+        f"{SCHEMA} {__version__} {sys.version_info[:2]}",
+        f"{distribution.metadata['Name']} {distribution.version} {module}",
+        record or "",
+        *_requirements(distribution),
+    ]
+    if record is None or _is_editable(distribution):
+        parts += _stamps(module)
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _requirements(distribution: metadata.Distribution) -> list[str]:
+    """`name version` of each direct requirement that is installed: a new timm is a new list."""
+    found = []
+    for requirement in distribution.requires or ():
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)
+        try:
+            found.append(f"{name[0]} {metadata.version(name[0])}" if name else requirement)
+        except metadata.PackageNotFoundError:
+            found.append(f"{requirement} is missing")
+    return found
+
+
+def _is_editable(distribution: metadata.Distribution) -> bool:
+    try:
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return True
+    return bool(origin.get("dir_info", {}).get("editable"))
+
+
+def _stamps(module: str) -> list[str]:
+    """Path, size and time of the files of a module's top-level package, without importing it."""
+    try:
+        spec = find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return []
+    if spec is None or spec.origin is None:
+        return []
+    origin = Path(spec.origin)
+    files = origin.parent.rglob("*") if spec.submodule_search_locations else [origin]
+    return sorted(
+        f"{path} {status.st_size} {status.st_mtime_ns}"
+        for path in files
+        if "__pycache__" not in path.parts and path.is_file() and (status := path.stat())
+    )

@@ -1,0 +1,167 @@
+"""From installed distributions to offers: the cached record of each plugin, or a fresh survey."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import folders
+from zoo.components import Component, Kind, component_from_json
+from zoo.errors import StorageFault
+from zoo.files import write_bytes
+from zoo.plugins.distributions import Source, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: seconds that a plugin may take to be surveyed; one that surveys its library may need 20
+LIMIT = 60.0
+#: records kept of one plugin: as many environments and versions share a cache without rebuilding
+_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A plugin that is out, or that is in but costs its users something.
+
+    Args:
+        distribution: whose.
+        version: likewise.
+        reason: one line.
+        detail: traceback and output; may be empty.
+        quarantined: whether nothing of it is in the catalog.
+    """
+
+    distribution: str
+    version: str
+    reason: str
+    detail: str = ""
+    quarantined: bool = True
+
+    def __str__(self) -> str:
+        """The one line that every command shows."""
+        state = " is quarantined" if self.quarantined else ""
+        return f"{self.distribution} {self.version}{state}: {self.reason} (zoo plugins shows more)"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one plugin brings, or why it brings nothing.
+
+    Args:
+        source: the distribution.
+        components: kind → components, each checked at the door.
+        entries: package resources with registry entries, each `"package:file.toml"`.
+        seconds: that importing the plugin took when it was surveyed.
+        heavy: modules among torch, timm and the like that listing it imported.
+        problem: set when there is something to tell; the rest is empty if it is quarantined.
+    """
+
+    source: Source
+    components: Mapping[Kind, tuple[Component, ...]] = field(default_factory=dict)
+    entries: tuple[str, ...] = ()
+    seconds: float = 0.0
+    heavy: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+
+def offers(*, limit: float = LIMIT) -> tuple[Offer, ...]:
+    """One offer per installed plugin, by distribution name; no plugin's fault is raised.
+
+    Args:
+        limit: seconds that each plugin without a cached record gets in its child process.
+    """
+    found = sources()
+    records = {source: _cached(source) for source in found if not source.refused}
+    fresh = [source for source, record in records.items() if record is None]
+    if fresh:
+        records |= _surveyed(fresh, limit)
+    return tuple(_offer(source, records.get(source)) for source in found)
+
+
+def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:
+    who = source.distribution, source.version
+    if record is None:
+        return Offer(source, problem=Problem(*who, source.refused))
+    if record["problem"]:
+        wrong = record["problem"]
+        return Offer(source, problem=Problem(*who, wrong["reason"], wrong["detail"]))
+    heavy = tuple(record["heavy"])
+    slow = f"listing it imports {', '.join(heavy)}, which takes seconds"
+    return Offer(
+        source,
+        components=record["components"],
+        entries=tuple(record["entries"]),
+        seconds=record["seconds"],
+        heavy=heavy,
+        problem=Problem(*who, slow, quarantined=False) if heavy else None,
+    )
+
+
+def _understood(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its components as such; any error means that it cannot be used."""
+    components = {
+        kind: tuple(component_from_json(one) for one in listed)
+        for kind, listed in record["components"].items()
+    }
+    return record | {"components": components}
+
+
+def _surveyed(fresh: Sequence[Source], limit: float) -> dict[Source, dict[str, Any]]:
+    """Survey plugins in child processes, and keep what was found."""
+    from zoo.plugins.children import survey
+
+    records = {}
+    for source, record in survey(fresh, limit):
+        _keep(source, record)
+        records[source] = _understood(record)
+    return records
+
+
+# --- the cache ---
+
+
+def _file(source: Source) -> Path:
+    name = f"{source.distribution}-{source.fingerprint[:16]}.json"
+    return folders.cache() / "catalog" / name
+
+
+def _cached(source: Source) -> dict[str, Any] | None:
+    """The record of an earlier survey; None if there is none that still holds or can be read."""
+    try:
+        record = json.loads(_file(source).read_bytes())
+        if record["fingerprint"] != source.fingerprint:
+            return None
+        if record["problem"] and record["surroundings"] != _surroundings():
+            return None
+        return _understood(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _surroundings() -> str:
+    """Changes when anything is installed or removed: then a plugin that failed is tried again."""
+    times = [
+        f"{entry} {Path(entry).stat().st_mtime_ns}" for entry in sys.path if Path(entry).exists()
+    ]
+    return hashlib.sha256("\n".join(times).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _keep(source: Source, record: dict[str, Any]) -> None:
+    """Write a record for the next command; where that cannot be, the next one surveys again."""
+    if record["problem"] and not record["problem"]["lasting"]:
+        return
+    file = _file(source)
+    stamped = record | {"fingerprint": source.fingerprint, "surroundings": _surroundings()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, json.dumps(stamped, separators=(",", ":")).encode("ascii"))
+        kept = file.parent.glob(f"{source.distribution}-{'[0-9a-f]' * 16}.json")
+        for old in sorted(kept, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
+            old.unlink()
+    except (StorageFault, OSError):
+        pass

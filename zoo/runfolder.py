@@ -1,0 +1,175 @@
+"""The run folder: fixed names, written whole or not at all, read back with care."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import __version__
+from zoo.errors import BadData, CannotCreate, InputMissing
+from zoo.files import sync_folder, write_json, write_text
+from zoo.history import EpochRecord
+from zoo.plan import Plan, plan_from_json, plan_to_json
+from zoo.spec import slug
+
+PLAN = "plan.json"
+CLASSES = "classes.json"
+SPLIT = "split.json"
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+EXIT = "exit.json"
+REPORT = "report.html"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+MODEL_WEIGHTS = "model.safetensors"
+MODEL_CARD = "model.json"
+_MAX_NUMBER = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """All that a run leaves.
+
+    Args:
+        path: of the folder.
+    """
+
+    path: Path
+
+    def write_plan(self, plan: Plan, packages: Mapping[str, str]) -> None:
+        """Everything that decides the run, and the versions that it ran with."""
+        record = {**plan_to_json(plan), "zoo": __version__, "packages": dict(packages)}
+        write_json(self.path / PLAN, record)
+
+    def plan(self) -> Plan:
+        """The plan back.
+
+        Raises:
+            InputMissing: there is none.
+            Mismatch: it is of another schema.
+        """
+        return plan_from_json(self.read(PLAN))
+
+    def append(self, record: EpochRecord) -> None:
+        """Add an epoch's line to metrics.jsonl, and have it on the disk."""
+        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        with (self.path / METRICS).open("a", encoding="utf-8") as stream:
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that was cut off is left out."""
+        file = self.path / METRICS
+        if not file.exists():
+            return []
+        found = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                break
+        return found
+
+    def keep_records(self, count: int) -> None:
+        """Cut metrics.jsonl down to its first `count` lines: what came later will come again."""
+        lines = [json.dumps(record) for record in self.records()[:count]]
+        write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
+
+    def write(self, name: str, value: object) -> None:
+        """Write one of the folder's JSON files."""
+        write_json(self.path / name, value)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one of the folder's JSON files.
+
+        Raises:
+            InputMissing: it is not there.
+            BadData: it is no JSON object.
+        """
+        file = self.path / name
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputMissing(
+                f"{file} cannot be read: {error.strerror}.",
+                hint="Name the folder of a run, such as runs/demo-1.",
+            ) from error
+        except ValueError as error:
+            raise BadData(f"{file} is damaged: {error}.", hint="Restore it from a copy.") from error
+        if not isinstance(value, dict):
+            raise BadData(f"{file} holds no JSON object.", hint="Restore it from a copy.")
+        return value
+
+    def finish(self, status: str, code: int, reason: str = "") -> None:
+        """Write exit.json: how it ended, with which exit code, and why."""
+        ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.write(EXIT, {"status": status, "code": code, "reason": reason, "ended": ended})
+
+
+def create(out: Path | None, name: str) -> RunFolder:
+    """Make a new, empty run folder.
+
+    Args:
+        out: where; must not exist, or be empty. None for `runs/NAME-N`, N being the first free.
+        name: the entry's name or the spec.
+
+    Raises:
+        CannotCreate: it is there and not empty, or cannot be made.
+    """
+    if out is None:
+        return _numbered(Path("runs"), slug(name))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        taken = any(out.iterdir())
+    except OSError as error:
+        message = f"The output folder {out} cannot be made: {error.strerror}."
+        raise CannotCreate(message, hint="Choose another --out.") from error
+    if taken:
+        message = f"The output folder {out} is not empty."
+        raise CannotCreate(message, hint="Choose another --out, or zoo resume it if it is a run.")
+    return RunFolder(out)
+
+
+def _numbered(parent: Path, name: str) -> RunFolder:
+    """`mkdir` either makes the folder or fails, so two runs never get the same number."""
+    try:
+        parent.mkdir(exist_ok=True)
+        for number in range(1, _MAX_NUMBER):
+            folder = parent / f"{name}-{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            sync_folder(parent)
+            return RunFolder(folder)
+    except OSError as error:
+        message = f"No run folder can be made in {parent}: {error.strerror}."
+        raise CannotCreate(message, hint="Choose a folder with --out.") from error
+    raise CannotCreate(f"{parent} is full of runs called {name}.", hint="Choose one with --out.")
+
+
+def discard_if_unused(folder: RunFolder, *, made: Sequence[str] = (PLAN, SPLIT, CLASSES)) -> None:
+    """Take a run folder away again that holds nothing but what was written before training."""
+    found = {item.name for item in folder.path.iterdir()}
+    if found <= set(made):
+        for name in found:
+            (folder.path / name).unlink()
+        folder.path.rmdir()
+
+
+def find(path: Path) -> RunFolder:
+    """The run folder at a path.
+
+    Raises:
+        InputMissing: there is no run.
+    """
+    if not (path / PLAN).is_file():
+        message = f"{path} is no run folder: it holds no {PLAN}."
+        raise InputMissing(message, hint="Name the folder of a run, such as runs/demo-1.")
+    return RunFolder(path)

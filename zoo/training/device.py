@@ -1,0 +1,120 @@
+"""Which device, which precision, which memory layout: each with its reason."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from zoo.errors import Unavailable, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where tensors live and how they are computed with.
+
+    Args:
+        name: as torch spells it: `cpu`, `cuda`, `cuda:1`, `mps`.
+        title: what to tell a person: the processor's or the card's name.
+        precision: `fp32`, or `bf16` for autocast in bfloat16.
+        channels_last: whether images and convolutions are laid out channels last.
+        reasons: one sentence for each of the three choices.
+    """
+
+    name: str
+    title: str
+    precision: str
+    channels_last: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def torch(self) -> torch.device:
+        """As a torch device."""
+        return torch.device(self.name)
+
+    @property
+    def accelerator(self) -> bool:
+        """Whether training a whole network is what this device is for."""
+        return self.torch.type != "cpu"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of image batches and convolution weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context that forward passes run in."""
+        return torch.autocast(
+            self.torch.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def tensor_to(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Move without waiting where the device allows it."""
+        return tensor.to(self.torch, non_blocking=self.torch.type == "cuda")
+
+
+def choose(wanted: str, precision: str, channels_last: str, *, layout: str) -> Device:
+    """Decide device, precision and layout from the settings of the same names.
+
+    Args:
+        wanted: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `fp32` or `bf16`.
+        channels_last: `auto`, `on` or `off`.
+        layout: the backbone's `Facts.layout`; convolutions gain from channels last, tokens do not.
+
+    Raises:
+        Unavailable: the wanted device is not there.
+    """
+    name, why_device = _device(wanted)
+    kind = name.split(":")[0]
+    precise, why_precision = _precision(precision, kind)
+    last = channels_last == "on" or (channels_last == "auto" and layout != "token")
+    why_layout = f"channels_last = {channels_last}"
+    if channels_last == "auto":
+        why_layout = "convolutions run faster channels last" if last else "no convolutions to speed"
+    return Device(name, _title(name), precise, last, (why_device, why_precision, why_layout))
+
+
+def _device(wanted: str) -> tuple[str, str]:
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted == "auto":
+        if cuda:
+            return "cuda", "a CUDA device is there"
+        return ("mps", "an Apple GPU is there") if mps else ("cpu", "no accelerator was found")
+    kind = wanted.split(":")[0]
+    found = {"cpu": True, "cuda": cuda, "mps": mps}[kind]
+    index = int(wanted.partition(":")[2] or 0)
+    if not found or (kind == "cuda" and index >= torch.cuda.device_count()):
+        message = f"--device {wanted}: this torch finds no such device here."
+        raise Unavailable(message, hint="Use --device cpu, or see what zoo doctor finds.")
+    return wanted, "as asked"
+
+
+def _precision(wanted: str, kind: str) -> tuple[str, str]:
+    if wanted != "auto":
+        return wanted, "as asked"
+    if kind == "cuda" and torch.cuda.is_bf16_supported():
+        return "bf16", "this GPU computes in bfloat16"
+    return "fp32", "full precision where bfloat16 is not known to pay"
+
+
+def _title(name: str) -> str:
+    if name.startswith("cuda"):
+        return torch.cuda.get_device_name(torch.device(name))
+    return "Apple GPU" if name == "mps" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def make_deterministic(kind: str) -> None:
+    """Ask torch for the same bits in every run, at some cost in speed.
+
+    Raises:
+        UsageError: the device has no deterministic mode.
+    """
+    if kind == "mps":
+        raise UsageError("--deterministic: the mps device has no deterministic mode.")
+    # cuBLAS reads this when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    torch.backends.cudnn.benchmark = False

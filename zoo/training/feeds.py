@@ -1,0 +1,163 @@
+"""What a training step is fed: stored features of a frozen backbone, or freshly augmented images.
+
+Both are addressed by sample (a row of the training part) and pure: the same (seed, phase, epoch,
+sample) gives the same input, whatever the batch or the machine's load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.components import Preprocess
+from zoo.data import augment, draws
+from zoo.data.ingest import Images
+from zoo.training.device import Device
+from zoo.training.inputs import normalise
+from zoo.training.model import Model
+
+#: features are computed in batches of this many images: large enough for every kernel,
+#: small enough for a CPU's caches
+FEATURE_BATCH = 32
+
+
+class Feed(Protocol):
+    """Gives the input of a training step."""
+
+    def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
+        """The input for these samples `[B]` in this epoch (from 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFeed:
+    """Stored features of K fixed views of each sample; each epoch picks V distinct ones.
+
+    Args:
+        features: `[n, K, D]` on the device.
+        views: V.
+        seed: of the run.
+    """
+
+    features: Tensor
+    views: int
+    seed: int
+
+    def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
+        """Features `[B, V, D]`."""
+        rows = torch.from_numpy(samples).to(self.features.device)
+        kept = self.features.shape[1]
+        if kept == 1:
+            return self.features[rows].expand(-1, self.views, -1)
+        keys = draws.uniform(
+            self.seed, "views", epoch, samples[:, None], np.arange(kept)[None, :]
+        )
+        picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
+        return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeed:
+    """Views drawn afresh from the stored pictures in every epoch.
+
+    Args:
+        images: the ingested pictures.
+        rows: row of each training sample in them.
+        recipe: of the augmentation; None feeds the validation pixels unchanged.
+        preprocess: size, interpolation and normalisation.
+        views: V.
+        seed: of the run.
+        device: where the batch shall live.
+        phase: name of the stream that draws come from.
+    """
+
+    images: Images
+    rows: np.ndarray
+    recipe: augment.Recipe | None
+    preprocess: Preprocess
+    views: int
+    seed: int
+    device: Device
+    phase: str = "full"
+
+    def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
+        """Normalised images `[B·V, 3, H, W]`."""
+        pixels = self.pixels(epoch, samples)
+        return normalise(pixels, self.preprocess, self.device)
+
+    def pixels(self, epoch: int, samples: np.ndarray) -> np.ndarray:
+        """uint8 `[B, V, H, W, 3]`."""
+        rows = self.rows[samples]
+        if self.recipe is None:
+            still = self.images.pixels[self.images.pixels_row[rows]]
+            return np.repeat(still[:, None], self.views, axis=1)
+        drawn = augment.draw(
+            self.recipe,
+            seed=self.seed,
+            phase=self.phase,
+            epoch=epoch,
+            samples=samples,
+            views=self.views,
+            aspects=self.images.aspects[rows],
+        )
+        return augment.views(
+            self.images.canvases,
+            self.images.canvas_row[rows],
+            drawn,
+            self.preprocess.size,
+            self.preprocess.interpolation,
+        )
+
+
+@torch.inference_mode()
+def pixel_features(
+    model: Model,
+    pixels: np.ndarray,
+    places: np.ndarray,
+    preprocess: Preprocess,
+    device: Device,
+    progress: Callable[[int], None],
+) -> Tensor:
+    """Features `[n, D]` of validation pixels, as prediction computes them.
+
+    Args:
+        model: in eval mode; its feature scale is applied.
+        pixels: uint8 `[m, H, W, 3]`.
+        places: which of them, in the order wanted; batches follow this order.
+        preprocess: whose mean and std to use.
+        device: where to compute.
+        progress: called with the number of images of each batch done.
+    """
+    found = []
+    for start in range(0, len(places), FEATURE_BATCH):
+        chosen = places[start : start + FEATURE_BATCH]
+        with device.autocast():
+            images = normalise(pixels[chosen], preprocess, device)
+            found.append(model.features(images)[:, 0])
+        progress(len(chosen))
+    return torch.cat(found) if found else torch.empty(0, 0)
+
+
+@torch.inference_mode()
+def view_features(
+    model: Model, feed: ImageFeed, count: int, kept: int, progress: Callable[[int], None]
+) -> Tensor:
+    """Features `[count, kept, D]` of K = `kept` fixed views of each training sample.
+
+    View k is what the feed draws in epoch k, so the views are those of no particular run: the
+    caller gives the feed a seed that does not depend on the run's.
+    """
+    found = []
+    size = max(1, FEATURE_BATCH // kept)
+    for start in range(0, count, size):
+        samples = np.arange(start, min(count, start + size))
+        views = np.stack([feed.pixels(view, samples)[:, 0] for view in range(kept)], axis=1)
+        with feed.device.autocast():
+            images = normalise(views, feed.preprocess, feed.device)
+            found.append(model.features(images, views=kept))
+        progress(len(samples) * kept)
+    return torch.cat(found) if found else torch.empty(0, kept, 0)

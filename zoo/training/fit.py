@@ -1,0 +1,295 @@
+"""The loop: phases of epochs of steps, each step a pure function of where it stands.
+
+What is random in a step (order, augmentation, dropout) is drawn from (seed, phase, epoch, step), so
+going on from a checkpoint needs no generator's state and no loader's.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zoo.contracts import Batch, HeadOutput
+from zoo.data import draws
+from zoo.errors import Diverged
+from zoo.history import EpochRecord
+from zoo.training import optimise
+from zoo.training.assemble import Maker, loss_terms
+from zoo.training.device import Device
+from zoo.training.feeds import Feed
+from zoo.training.order import batches, epoch_order
+
+#: a term that never exceeds this teaches nothing
+_VACUOUS = 1e-7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What is trained, on what, for how long.
+
+    Args:
+        name: `probe` or `full`; also the stream that its random draws come from.
+        epochs: at most.
+        batch_size: samples per step.
+        recipe: of the optimiser.
+        seed: of the run.
+        balanced: draw classes equally often.
+        patience: epochs without a better figure before stopping; 0 for never.
+        select: `last` or `best`: which epoch's weights are kept.
+        metric: `top1` or `macro_f1`: the figure that "best" and patience go by.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    recipe: optimise.Recipe
+    seed: int
+    balanced: bool = False
+    patience: int = 0
+    select: str = "last"
+    metric: str = "top1"
+
+
+@dataclass(slots=True)
+class Learner:
+    """The modules of a phase and how an input goes through them.
+
+    Args:
+        trained: what train mode, gradients and checkpoints are for (the head, or the whole model).
+        forward: input of the feed → `HeadOutput`.
+        loss: the loss module.
+        blame: whom a fault of the loss belongs to.
+        groups: parameters to optimise, by part.
+        device: where it runs.
+    """
+
+    trained: nn.Module
+    forward: Callable[[Tensor], HeadOutput]
+    loss: nn.Module
+    blame: Maker
+    groups: dict[str, list[tuple[str, nn.Parameter]]]
+    device: Device
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training changes, by name: modules' and the loss's tensors."""
+        return {
+            **{f"trained.{name}": tensor for name, tensor in self.trained.state_dict().items()},
+            **{f"loss.{name}": tensor for name, tensor in self.loss.state_dict().items()},
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        for prefix, module in (("trained.", self.trained), ("loss.", self.loss)):
+            module.load_state_dict(
+                {
+                    name.removeprefix(prefix): tensor
+                    for name, tensor in state.items()
+                    if name.startswith(prefix)
+                }
+            )
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a phase has come; what a checkpoint holds beside tensors.
+
+    Args:
+        epoch: of the step that comes next, from 0.
+        batch: of the step that comes next within its epoch, from 0.
+        step: optimiser steps done.
+        sums: of each loss term over the samples of the running epoch.
+        seen: samples of the running epoch so far.
+        peaks: greatest magnitude of each term so far.
+        best: best figure of the metric; None before the first.
+        best_epoch: from 1; 0 before the first.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seen: int = 0
+    peaks: dict[str, float] = field(default_factory=dict)
+    best: float | None = None
+    best_epoch: int = 0
+
+
+@dataclass(slots=True)
+class Task:
+    """A phase in progress: everything that `run` advances."""
+
+    phase: Phase
+    learner: Learner
+    feed: Feed
+    targets: np.ndarray
+    weights: np.ndarray | None
+    extras: dict[str, Tensor]
+    validate: Callable[[], tuple[float, float] | None]
+    optimizer: Optimizer
+    position: Position = field(default_factory=Position)
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+
+def run(
+    task: Task,
+    *,
+    after_step: Callable[[Task], None],
+    progress: Callable[[int, float], None],
+    name_samples: Callable[[np.ndarray], str],
+) -> Iterator[EpochRecord]:
+    """Advance a phase to its end, one record per epoch; afterwards the kept weights are in place.
+
+    Args:
+        task: where to go on from.
+        after_step: called when a step is whole; may save a checkpoint or raise to stop.
+        progress: called with (samples, loss) of each step.
+        name_samples: what to call a batch's samples in a diagnosis.
+
+    Raises:
+        Diverged: a loss is not finite; nothing was updated with it.
+    """
+    phase, position = task.phase, task.position
+    while position.epoch < phase.epochs and not _patience_is_over(phase, position):
+        started = time.perf_counter()
+        already = position.seen
+        order = epoch_order(
+            phase.seed, phase.name, position.epoch, task.targets, balanced=phase.balanced
+        )
+        lr = 0.0
+        task.learner.trained.train()
+        for samples in batches(order, phase.batch_size)[position.batch :]:
+            terms, lr = _step(task, samples, name_samples)
+            _account(position, terms, len(samples))
+            position.batch += 1
+            position.step += 1
+            progress(len(samples), sum(terms.values()))
+            after_step(task)
+        trained_seconds = time.perf_counter() - started
+        figures = task.validate()
+        record = _record(task, figures, lr)
+        _keep_best(task, figures)
+        position.epoch, position.batch, position.seen, position.sums = position.epoch + 1, 0, 0, {}
+        speed = (len(order) - already) / max(trained_seconds, 1e-9)
+        yield _timed(record, speed, time.perf_counter() - started)
+    if phase.select == "best" and task.best_state:
+        task.learner.restore(task.best_state)
+
+
+def vacuous_terms(position: Position) -> tuple[str, ...]:
+    """Terms that were zero in every step of a phase: they taught nothing."""
+    return tuple(name for name, peak in position.peaks.items() if peak <= _VACUOUS)
+
+
+def _step(
+    task: Task, samples: np.ndarray, name_samples: Callable[[np.ndarray], str]
+) -> tuple[dict[str, float], float]:
+    """One optimiser step; returns its loss terms and the learning rate."""
+    phase, learner, position = task.phase, task.learner, task.position
+    # Dropout and the like: a function of where the step stands, not of what ran before.
+    torch.manual_seed(draws.key(phase.seed, f"{phase.name}/torch", position.step))
+    inputs = task.feed.batch(position.epoch, samples)
+    lr = optimise.set_rate(task.optimizer, position.step, phase.recipe)
+    with learner.device.autocast():
+        output = learner.forward(inputs)
+        terms = loss_terms(learner.blame, learner.loss, output, _batch(task, samples))
+    total = torch.stack([term.float() for term in terms.values()]).sum()
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    if not all(math.isfinite(value) for value in values.values()):
+        raise _diverged(task, values, lr, name_samples(samples))
+    task.optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    if phase.recipe.clip:
+        parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, phase.recipe.clip)
+        if not bool(torch.isfinite(norm)):
+            raise _diverged(task, {**values, "gradient": float(norm)}, lr, name_samples(samples))
+    task.optimizer.step()
+    return values, lr
+
+
+def _batch(task: Task, samples: np.ndarray) -> Batch:
+    device = task.learner.device
+    rows = torch.from_numpy(samples)
+    weights = task.weights
+    return Batch(
+        target=device.tensor_to(torch.from_numpy(task.targets[samples])),
+        samples=device.tensor_to(rows),
+        epoch=task.position.epoch,
+        weight=None
+        if weights is None
+        else device.tensor_to(torch.from_numpy(weights[samples]).float()),
+        extras={
+            name: device.tensor_to(values[rows.to(values.device)])
+            for name, values in task.extras.items()
+        },
+    )
+
+
+def _account(position: Position, terms: dict[str, float], samples: int) -> None:
+    position.seen += samples
+    for name, value in terms.items():
+        position.sums[name] = position.sums.get(name, 0.0) + value * samples
+        position.peaks[name] = max(position.peaks.get(name, 0.0), abs(value))
+
+
+def _record(task: Task, figures: tuple[float, float] | None, lr: float) -> EpochRecord:
+    position = task.position
+    terms = {name: total / max(1, position.seen) for name, total in position.sums.items()}
+    return EpochRecord(
+        phase=task.phase.name,
+        epoch=position.epoch + 1,
+        step=position.step,
+        loss=sum(terms.values()),
+        terms=terms,
+        top1=figures[0] if figures else None,
+        macro_f1=figures[1] if figures else None,
+        lr=lr,
+        images_per_second=0.0,
+        seconds=0.0,
+    )
+
+
+def _timed(record: EpochRecord, speed: float, seconds: float) -> EpochRecord:
+    return EpochRecord(
+        **{**record.to_json(), "images_per_second": round(speed, 2), "seconds": round(seconds, 4)}
+    )
+
+
+def _keep_best(task: Task, figures: tuple[float, float] | None) -> None:
+    """Remember the best epoch; a figure that is not a number is never the best."""
+    position = task.position
+    if figures is None:
+        return
+    figure = figures[0] if task.phase.metric == "top1" else figures[1]
+    if math.isfinite(figure) and (position.best is None or figure > position.best):
+        position.best, position.best_epoch = figure, position.epoch + 1
+        if task.phase.select == "best":
+            task.best_state = copy.deepcopy(
+                {name: tensor.detach().cpu() for name, tensor in task.learner.state().items()}
+            )
+
+
+def _patience_is_over(phase: Phase, position: Position) -> bool:
+    return bool(
+        phase.patience
+        and position.best_epoch
+        and position.epoch - position.best_epoch >= phase.patience
+    )
+
+
+def _diverged(task: Task, values: dict[str, float], lr: float, names: str) -> Diverged:
+    shown = ", ".join(f"{name} {value}" for name, value in values.items())
+    return Diverged(
+        f"The loss is not finite at step {task.position.step} of the {task.phase.name} phase "
+        f"(epoch {task.position.epoch + 1}, learning rate {lr:.3g}): {shown}. "
+        f"The batch: {names}. No weight was updated with it.",
+        hint="Try a lower --lr, or look at these images.",
+    )

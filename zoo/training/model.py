@@ -1,0 +1,80 @@
+"""A backbone and a head as one module, and what "frozen" means for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.contracts import HeadOutput
+
+_NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001 - the only name of what all of them are
+
+
+class Model(nn.Module):
+    """Images → features → `HeadOutput`.
+
+    Args:
+        backbone: `[M, 3, H, W]` → `[M, D]`.
+        head: `[N, V, D]` → `HeadOutput`.
+
+    The buffer `feature_scale` multiplies the features before the head sees them. It is set once, to
+    one over their root mean square in the training part, so that one learning rate suits backbones
+    whose features differ in size by a factor of a hundred.
+    """
+
+    feature_scale: Tensor
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        """Join the two; the feature scale is 1 until it is measured."""
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.register_buffer("feature_scale", torch.ones(()))
+        self._still: tuple[nn.Module, ...] = ()
+
+    def features(self, images: Tensor, views: int = 1) -> Tensor:
+        """Images `[N·V, 3, H, W]` → scaled features `[N, V, D]`, float32."""
+        found = self.backbone(images).float() * self.feature_scale
+        return found.view(-1, views, found.shape[-1])
+
+    def forward(self, images: Tensor, views: int = 1) -> HeadOutput:
+        """Images `[N·V, 3, H, W]` → `HeadOutput` for N samples."""
+        output: HeadOutput = self.head(self.features(images, views))
+        return output
+
+    def hold_still(self, modules: Iterable[nn.Module]) -> None:
+        """Keep these modules in eval mode through every later `train()`."""
+        self._still = tuple(modules)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Model:  # noqa: FBT001, FBT002 - torch's signature
+        """As every module's, but what is held still stays in eval mode."""
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
+
+
+def freeze(model: Model) -> None:
+    """Freeze the backbone: no gradients, eval mode for good."""
+    model.backbone.requires_grad_(requires_grad=False)
+    model.hold_still((model.backbone,))
+
+
+def thaw(model: Model, *, norms_still: bool) -> None:
+    """Train the backbone too; with `norms_still`, BatchNorm keeps its pretrained statistics."""
+    model.backbone.requires_grad_(requires_grad=True)
+    norms = [module for module in model.backbone.modules() if isinstance(module, _NORMS)]
+    model.hold_still(norms if norms_still else ())
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 over the names and bytes of every parameter and buffer, in name order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Optimisers with few parameter groups, and a learning rate that is a function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a phase is optimised.
+
+    Args:
+        optimizer: `adamw`, or `sgd` (Nesterov).
+        lr: peak learning rate of the backbone, or of all where only a head is trained.
+        head_lr: peak learning rate of the head and of the loss's own parameters.
+        weight_decay: of matrices; vectors (biases, norms) have none.
+        momentum: of `sgd`.
+        warmup: share of the steps in which the rate rises linearly.
+        steps: in the whole phase.
+        clip: greatest norm of the gradient; 0 for no limit.
+    """
+
+    optimizer: str
+    lr: float
+    head_lr: float
+    weight_decay: float
+    momentum: float
+    warmup: float
+    steps: int
+    clip: float
+
+
+def rate(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate at a step (from 0): linear warmup, then cosine to 0."""
+    rising = max(1, round(recipe.warmup * recipe.steps))
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = (step - rising) / max(1, recipe.steps - rising)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def build(modules: Mapping[str, Iterable[tuple[str, nn.Parameter]]], recipe: Recipe) -> Optimizer:
+    """An optimiser over named parameters.
+
+    Args:
+        modules: `backbone`, `head`, `loss` → (name, parameter) pairs to train.
+        recipe: see there.
+
+    Returns:
+        At most four groups (backbone or head rate × decayed or not), each with its peak rate as
+        `peak`; a group per parameter would cost more than the step itself.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for part, parameters in modules.items():
+        peak = recipe.lr if part == "backbone" else recipe.head_lr
+        for _, parameter in parameters:
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((peak, decay), []).append(parameter)
+    described = [
+        {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay}
+        for (peak, decay), parameters in groups.items()
+    ]
+    # The fused kernels run where every parameter lives on a device that has them.
+    fused = all(group.is_cuda for parameters in groups.values() for group in parameters) or None
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            described,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            fused=fused,
+        )
+    return torch.optim.AdamW(described, lr=recipe.lr, fused=fused)
+
+
+def set_rate(optimizer: Optimizer, step: int, recipe: Recipe) -> float:
+    """Set every group's learning rate for a step; returns the head's."""
+    share = rate(step, recipe)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share
+    return recipe.head_lr * share
