@@ -6,7 +6,7 @@ import json
 from dataclasses import FrozenInstanceError
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo import components
@@ -87,6 +87,7 @@ described = st.builds(
 LINEAR = Component(name="linear", target="zoo_x.build:linear")
 
 
+@settings(deadline=None, max_examples=30)  # drawing a whole component takes a while
 @given(described)
 def test_a_component_survives_json(component: Component) -> None:
     assert component_from_json(json.loads(json.dumps(to_json(component)))) == component

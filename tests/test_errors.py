@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 
 def tree(of: type[ZooError] = ZooError) -> dict[str, tuple[str, int]]:
     """Name → (parent's name, exit code) of every class below `of`."""
-    found = {}
+    found: dict[str, tuple[str, int]] = {}
     for child in of.__subclasses__():
         if child.__module__ == errors.__name__:
             found |= {child.__name__: (of.__name__, child.exit_code)} | tree(child)
@@ -22,7 +22,8 @@ def tree(of: type[ZooError] = ZooError) -> dict[str, tuple[str, int]]:
 
 def drawn() -> dict[str, tuple[str, int]]:
     """The same, read from the drawing in the module's docstring."""
-    found, path = {}, ["ZooError"]
+    found: dict[str, tuple[str, int]] = {}
+    path = ["ZooError"]
     line = re.compile(r"(?P<indent>[│ ]*)[├└]── (?P<name>\w+) +(?P<code>\d+)  ")
     for match in line.finditer(errors.__doc__ or ""):
         depth = (len(match["indent"]) - 4) // 4 + 1

@@ -6,8 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo import folders, registry
+from zoo import folders, registry, toml
 from zoo.errors import InputMissing, UnknownName, UsageError
+from zoo.index import catalog
+from zoo.plan import resolve
 from zoo.registry import Placed, Registry
 from zoo.registry_file import json_schema
 
@@ -46,6 +48,13 @@ def test_the_built_in_entries_are_there_with_summaries() -> None:
     assert all(entry.summary for entry in shipped.entries.values())
     assert shipped.entry("demo").settings["train"] == Placed("probe", "built in")
     assert shipped.entry("founding").settings["train"].value == "probe"
+
+
+@pytest.mark.parametrize("name", toml.read(registry.built_in(), label="").values["entries"])
+def test_every_built_in_entry_resolves_against_the_installed_plugins(name: str) -> None:
+    plan = resolve(name, {}, catalog=catalog(), book=registry.load())
+    assert plan.weights.mode == "tag"
+    assert not [problem for problem in catalog().problems if problem.quarantined]
 
 
 def test_an_entry_keeps_the_origin_of_each_value() -> None:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from zoo.contracts import HeadContext as HeadContext
     from zoo.contracts import HeadOutput as HeadOutput
     from zoo.contracts import LossContext as LossContext
-    from zoo.corridor import load as load
     from zoo.corridor import run as run
     from zoo.errors import ZooError as ZooError
     from zoo.hooks import hookimpl as hookimpl
     from zoo.index import catalog as catalog
+    from zoo.inference import load as load
     from zoo.spec import Spec as Spec
     from zoo.spec import parse as parse
     from zoo.training.weights import load_weights as load_weights
@@ -48,7 +48,7 @@ _ROOMS = {
     "ZooError": "zoo.errors",
     "catalog": "zoo.index",
     "hookimpl": "zoo.hooks",
-    "load": "zoo.corridor",
+    "load": "zoo.inference",
     "load_weights": "zoo.training.weights",
     "parse": "zoo.spec",
     "run": "zoo.corridor",

@@ -269,7 +269,8 @@ def component_from_json(record: Mapping[str, Any]) -> Component:
     Raises:
         TypeError: the record has a key that no component has, or lacks a needed one.
     """
-    parts: dict[str, Any] = {key: _fact(value) for key, value in record.items()}
+    nested = ("options", "weights", "facts", "deprecated")
+    parts = {key: _fact(value) for key, value in record.items() if key not in nested}
     if "options" in record:
         parts["options"] = {
             name: Option(**{key: _tuples(value) for key, value in option.items()})

@@ -16,7 +16,8 @@
     ├── CannotCreate           73   the output folder cannot be made, is not empty or is locked
     ├── StorageFault           74   reading or writing failed
     ├── Refused                77   a trust rule says no
-    └── Mismatch               78   a plan and the run or data that it meets differ
+    ├── Mismatch               78   a plan and the run or data that it meets differ
+    └── Stopped               130   somebody asked the run to stop (143 when by SIGTERM)
 
 An error's text says what was asked, what is there, and what to type next. Anything outside this
 tree is a bug in zoo (exit code 1).
@@ -131,6 +132,12 @@ class Mismatch(ZooError):
     """A plan does not belong to the run, or the data changed since."""
 
     exit_code = 78
+
+
+class Stopped(ZooError):
+    """Somebody asked a run to stop, and it did, in good order."""
+
+    exit_code = 130
 
 
 INTERRUPTED = 130

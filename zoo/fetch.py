@@ -85,7 +85,9 @@ def _hub_url(place: str) -> str:
 
 def _cache_name(source: str, url: str) -> Path:
     name = Path(urllib.parse.urlsplit(url).path).name or _DEFAULT_FILE
-    return folders.cache() / "weights" / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}-{name}"
+    return (
+        folders.cache() / "weights" / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}-{name}"
+    )
 
 
 def _check(file: Path, sha256: str, source: str) -> None:
@@ -125,7 +127,7 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
     published: list[str] = []
 
     class Redirect(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913 - the standard library's signature
+        def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - the standard library's signature
             published.append(headers.get("X-Linked-ETag", ""))
             if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
                 raise urllib.error.URLError(f"refused a redirect to {newurl}")

@@ -45,7 +45,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut (a no-op where folders cannot be opened)."""
+    """Make a rename inside `folder` survive a power cut (where folders can be opened)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

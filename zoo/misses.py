@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _PLACES: dict[Kind, str] = {"backbone": "first", "head": "second", "loss": "third"}
 
 
+def unknown_anywhere(catalog: Catalog, name: str) -> UnknownName:
+    """No component of any kind has a bare name."""
+    return _misspelt(f"There is no component {name!r}", name, catalog.listed)
+
+
 def unknown(catalog: Catalog, kind: Kind, name: str) -> UnknownName:
     """No first-party plugin has a bare name: a third party's, another kind's, or a typo."""
     others = catalog.named(kind, name)
@@ -31,7 +36,10 @@ def unknown(catalog: Catalog, kind: Kind, name: str) -> UnknownName:
         )
     elsewhere = _elsewhere(catalog, kind, name)
     if elsewhere:
-        return UnknownName(f"{name} is not a {kind}: {elsewhere}.")
+        return UnknownName(
+            f"{name} is not a {kind} but {_placed(elsewhere[0].kind)}.",
+            hint=f"zoo list --kind {kind} shows what could stand there.",
+        )
     return _misspelt(f"There is no {kind} {name!r}", name, catalog.of(kind))
 
 
@@ -92,12 +100,11 @@ def no_tag(listed: Listed, tag: str, tags: Sequence[str]) -> UnknownName:
 
 def _not_in(catalog: Catalog, kind: Kind, full_name: str, sentence: str) -> UnknownName:
     namespace, _, name = full_name.partition("/")
-    other_kind = next((one for one in KINDS if catalog.get(full_name, one)), None)
-    if other_kind:
-        return UnknownName(f"{full_name} is not a {kind}: {_placed(full_name, other_kind)}.")
-    others = catalog.named(kind, name)
-    if others:
-        found = _full_names(others)
+    other = catalog.get(full_name)
+    if other:
+        return UnknownName(f"{full_name} is not a {kind} but {_placed(other.kind)}.")
+    found = _full_names(catalog.named(kind, name) or _elsewhere(catalog, kind, name))
+    if found:
         return UnknownName(f"{sentence}.", hint=_try(found), suggestions=found)
     held = [one for one in catalog.of(kind) if one.namespace == namespace]
     return _misspelt(sentence, name, held or catalog.of(kind))
@@ -115,14 +122,13 @@ def _misspelt(sentence: str, name: str, pool: Iterable[Listed]) -> UnknownName:
     return UnknownName(f"{sentence}.", hint=hint, suggestions=found)
 
 
-def _elsewhere(catalog: Catalog, kind: Kind, name: str) -> str:
-    """Which other kind has that bare name: "cekl is a loss, the third part of ..."."""
-    kinds = (one for one in KINDS if one != kind and catalog.named(one, name))
-    return next((_placed(name, one) for one in kinds), "")
+def _elsewhere(catalog: Catalog, kind: Kind, name: str) -> list[Listed]:
+    """Components of the other kinds with that bare name."""
+    return [found for one in KINDS if one != kind for found in catalog.named(one, name)]
 
 
-def _placed(name: str, kind: Kind) -> str:
-    return f"{name} is a {kind}, the {_PLACES[kind]} part of backbone+head+loss"
+def _placed(kind: Kind) -> str:
+    return f"a {kind}, the {_PLACES[kind]} part of backbone+head+loss"
 
 
 def _quarantine(catalog: Catalog, namespace: str) -> Problem | None:

@@ -11,11 +11,14 @@ that is added never makes a spec mean another component.
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo import folders, misses
-from zoo.errors import UsageError
+from zoo.errors import StorageFault, UsageError
+from zoo.files import write_text
 from zoo.owners import FIRST_PARTY, OWNERS
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from zoo.components import Kind
     from zoo.index import Catalog, Listed
     from zoo.spec import Part
+
+_PREFER = re.compile(r"^prefer\s*=\s*\[[^\]]*\][^\S\n]*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def _choose(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> 
         return _held(catalog, kind, part, namespace), f"you prefer {namespace}/{part.name}"
     namespace = OWNERS[kind].get(part.name, "")
     if namespace:
-        return _held(catalog, kind, part, namespace), f"the name is {namespace}'s, always"
+        return _held(catalog, kind, part, namespace), f"{namespace} owns the name, always"
     own = [one for one in catalog.named(kind, part.name) if one.namespace in FIRST_PARTY]
     if len(own) > 1:
         raise misses.ambiguous(kind, part.name, own)
@@ -108,7 +113,7 @@ def _why_lost(other: Listed, winner: Listed, part: Part) -> str:
     if other.namespace not in FIRST_PARTY:
         return "a third party's component is written with its namespace"
     if OWNERS[other.kind].get(part.name) == winner.namespace:
-        return f"the name is {winner.namespace}'s, always"
+        return f"{winner.namespace} owns the name, always"
     return f"you prefer {winner.full_name}"
 
 
@@ -139,3 +144,30 @@ def preferences() -> tuple[str, ...]:
             hint='For example: prefer = ["timm/resnet18"]',
         )
     return tuple(names)
+
+
+def set_preferences(names: Sequence[str]) -> None:
+    """Replace the list of preferred names; whatever else config.toml holds stays as it is written.
+
+    Raises:
+        UsageError: the file holds `prefer` in a form that cannot be edited safely.
+        StorageFault: it cannot be written.
+    """
+    import tomllib
+
+    file = config_file()
+    text = file.read_text("utf-8") if file.exists() else ""
+    line = f"prefer = [{', '.join(json.dumps(name) for name in names)}]\n"
+    rest = _PREFER.sub("", text, count=1)
+    try:
+        # The list was found by its looks; only a second reading tells that nothing else was hit.
+        kept = tomllib.loads(text) | {"prefer": list(names)} == tomllib.loads(line + rest)
+    except tomllib.TOMLDecodeError:
+        kept = False
+    if not kept:
+        raise UsageError(f"{file} cannot be edited by zoo.", hint=f"Write into it: {line.strip()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFault(f"Cannot make {file.parent}: {error.strerror or error}.") from error
+    write_text(file, line + rest)

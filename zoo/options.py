@@ -24,7 +24,7 @@ _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _SHOWN_CHOICES = 8
 
 
-class Illtyped(ValueError):  # noqa: N818 - it is an answer to one question, not a fault of zoo's
+class Illtyped(ValueError):
     """A value that an option does not take.
 
     Attributes:

@@ -6,11 +6,13 @@ comes from experience, the source stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from zoo.components import Value
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zoo.components import Value
 
 #: optimiser steps of a full phase: enough for a handful of images, bounded for very many (BiT's
 #: rule is 500 steps below 20,000 images; VTAB trains 1,000 images for 2,500)
@@ -89,7 +91,7 @@ class _Choices:
         return (name, f"probe.{name}") if self.last else (f"probe.{name}",)
 
 
-def decide(  # noqa: PLR0913 - each is one independent fact
+def decide(
     settings: Mapping[str, Value | None],
     *,
     images: int,
@@ -154,7 +156,7 @@ def _probe(
         optimizer="adamw",
         lr=lr,
         head_lr=lr,
-        weight_decay=choices.take("weight_decay", 0.1, "measured"),
+        weight_decay=choices.take("weight_decay", 1.0, "measured: unit-size features"),
         patience=_patience(settings, last=last, has_val=has_val),
         select=choices.take("select", "last", "the validation part stays untouched by choices")
         if last

@@ -7,12 +7,11 @@ which learning rate. Both are pure; plan.json is a plan's JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo import ports, registry
+from zoo import ports
 from zoo.components import (
     KINDS,
     Component,
@@ -21,20 +20,24 @@ from zoo.components import (
     Preprocess,
     Value,
     Weights,
-    at,
     component_from_json,
     preprocess_from_json,
     to_json,
 )
 from zoo.errors import BadData, InputMissing, Mismatch, Unavailable, UsageError
-from zoo.index import Catalog
-from zoo.names import preferences, resolve as resolve_name
+from zoo.names import preferences
+from zoo.names import resolve as resolve_name
 from zoo.options import problems, read, refuse
 from zoo.phases import PhasePlan, decide
-from zoo.registry import Registry
 from zoo.registry_file import Placed
 from zoo.settings import SETTINGS, split_settings
 from zoo.spec import Part, Spec, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zoo.index import Catalog
+    from zoo.registry import Registry
 
 COMMAND_LINE = "command line"
 SCHEMA = 1
@@ -153,6 +156,13 @@ class Plan:
     def trio(self) -> tuple[Chosen, Chosen, Chosen]:
         """In the order backbone, head, loss."""
         return self.backbone, self.head, self.loss
+
+    @property
+    def kept_views(self) -> int:
+        """K, of how many views of each image a probe keeps the features."""
+        if self.views == 1 or self.settings["augment"] == "off":
+            return 1
+        return max(self.views, int(self.settings["views.cached"] or 0))
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a setting's own type
         """A setting's value; None where the engine decides."""
@@ -493,5 +503,3 @@ def _chosen_from_json(kind: Kind, record: Mapping[str, Any]) -> Chosen:
         component,
         record["rule"],
     )
-
-

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from zoo.history import EpochRecord
+if TYPE_CHECKING:
+    from zoo.history import EpochRecord
 
 
 class Listener(Protocol):

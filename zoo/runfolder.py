@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import __version__
 from zoo.errors import BadData, CannotCreate, InputMissing
 from zoo.files import sync_folder, write_json, write_text
-from zoo.history import EpochRecord
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.spec import slug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from zoo.history import EpochRecord
 
 PLAN = "plan.json"
 CLASSES = "classes.json"

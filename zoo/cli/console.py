@@ -10,7 +10,10 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 #: characters that change how a terminal shows what follows: controls, bidi overrides, surrogates
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}

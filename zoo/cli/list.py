@@ -5,25 +5,20 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo import registry
 from zoo.cli import console
 from zoo.cli.problems import announce
-from zoo.components import KINDS, Facts, Weights, to_json
+from zoo.cli.rows import Row, count, of_component, of_entry, side
+from zoo.components import KINDS
 from zoo.errors import UsageError
 from zoo.index import catalog
 from zoo.near import near
-
-if TYPE_CHECKING:
-    from zoo.components import Preprocess
-    from zoo.index import Listed
 
 _CONDITION = re.compile(r"\s*(<=|>=|<|>|==?)?\s*([0-9]*\.?[0-9]+)\s*([kKmMgG]?)\s*")
 _COMPARE = {
@@ -37,44 +32,6 @@ _COMPARE = {
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 _PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses", "entry": "entries"}
 Condition = Callable[[float], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the list: a component or an entry.
-
-    Args:
-        kind: backbone, head, loss or entry.
-        name: with its namespace.
-        summary: one line.
-        facts: of a backbone.
-        weights: the default ones, or those of the row's tag.
-        tags: the tags of all its weights, the default one in brackets.
-        also: other texts that a pattern may match: aliases, an entry's spec.
-        record: as `--json` has it.
-    """
-
-    kind: str
-    name: str
-    summary: str
-    record: Callable[[], dict[str, Any]]
-    facts: Facts = field(default_factory=Facts)
-    weights: Weights | None = None
-    tags: str = ""
-    also: tuple[str, ...] = ()
-
-    def known(self, fact: str) -> float | None:
-        """The number behind a filter or a sort order; None where it is not known."""
-        if fact == "top1":
-            return self.weights.top1 if self.weights else None
-        if fact == "size":
-            return max(self.size) if self.size else None
-        return self.facts.params if fact == "params" else self.facts.features
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(height, width) of the input, pixels."""
-        return self.weights.preprocess.size if self.weights else self.facts.input_size
 
 
 @click.command("list")
@@ -145,8 +102,8 @@ def rows(file: Path | None, *, tags: bool) -> list[Row]:
     book = registry.load(file, shipped=everything.entries_resources)
     for problem in book.problems:
         console.note(problem)
-    components = (row for listed in everything.listed for row in _of_component(listed, tags=tags))
-    return [*components, *(_of_entry(entry) for entry in book.entries.values())]
+    components = (row for listed in everything.listed for row in of_component(listed, tags=tags))
+    return [*components, *(of_entry(entry) for entry in book.entries.values())]
 
 
 def condition(fact: str, text: str) -> Condition:
@@ -167,107 +124,11 @@ def condition(fact: str, text: str) -> Condition:
 
 
 def matches(pattern: str, *texts: str) -> bool:
-    """Whether a glob is all of one of the texts, or a plain pattern part of one; case is ignored."""
+    """Whether a glob is all of one of the texts, or a plain word part of one; case is ignored."""
     wanted = pattern.lower()
     if any(sign in wanted for sign in "*?["):
         return any(fnmatchcase(text.lower(), wanted) for text in texts)
     return any(wanted in text.lower() for text in texts)
-
-
-def component_record(listed: Listed) -> dict[str, Any]:
-    """A component as `--json` has it; every key is always there."""
-    component = listed.component
-    return {
-        "kind": listed.kind,
-        "namespace": listed.namespace,
-        "name": component.name,
-        "plugin": listed.plugin,
-        "version": listed.version,
-        "summary": component.summary,
-        "facts": _all_fields(component.facts),
-        "weights": [_all_fields(weights) for weights in component.weights],
-        "options": {name: _all_fields(option) for name, option in component.options.items()},
-        "provides": list(component.provides),
-        "needs": to_json(component.needs),
-        "views": to_json(component.views),
-        "aliases": list(component.aliases),
-        "deprecated": to_json(component.deprecated),
-    }
-
-
-def entry_record(entry: registry.Entry) -> dict[str, Any]:
-    """An entry as `--json` has it, with the keys that all kinds have."""
-    namespace, _, name = entry.name.rpartition("/")
-    return {
-        "kind": "entry",
-        "namespace": namespace,
-        "name": name,
-        "plugin": None,
-        "version": None,
-        "summary": entry.summary,
-        "facts": {},
-        "weights": [],
-        "spec": entry.spec,
-        "settings": {
-            key: {"value": placed.value, "origin": placed.origin}
-            for key, placed in entry.settings.items()
-        },
-        "origin": entry.origin,
-    }
-
-
-def count(number: float) -> str:
-    """Large numbers as people say them: 11.2M."""
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
-        if number >= unit:
-            return f"{number / unit:.3g}{letter}"
-    return f"{number:g}"
-
-
-def side(size: tuple[int, int] | None) -> str:
-    """An input size: 224, or 224x256 (height x width)."""
-    if size is None:
-        return ""
-    return f"{size[0]}" if size[0] == size[1] else f"{size[0]}x{size[1]}"
-
-
-def _of_component(listed: Listed, *, tags: bool) -> Iterator[Row]:
-    component = listed.component
-    default = component.default_weights()
-    summary = component.summary
-    if component.deprecated:
-        summary = f"deprecated since {component.deprecated.since}; {summary}".rstrip("; ")
-    shown = component.weights if tags and component.weights else (default,)
-    for weights in shown:
-        number = len(component.weights)
-        yield Row(
-            kind=listed.kind,
-            name=f"{listed.full_name}.{weights.tag}" if tags and weights else listed.full_name,
-            summary=summary,
-            facts=component.facts,
-            weights=weights,
-            tags=f"{number} ({default.tag})" if default else str(number or ""),
-            also=component.aliases,
-            record=lambda: component_record(listed),
-        )
-
-
-def _of_entry(entry: registry.Entry) -> Row:
-    return Row(
-        kind="entry",
-        name=entry.name,
-        summary=f"{entry.spec}: {entry.summary}" if entry.summary else entry.spec,
-        also=(entry.spec,),
-        record=lambda: entry_record(entry),
-    )
-
-
-def _all_fields(record: Weights | Facts | Preprocess | Any) -> dict[str, Any]:  # noqa: ANN401 - any of the frozen records
-    return {
-        name: _all_fields(value) if name == "preprocess" else to_json(value)
-        for name in record.__slots__
-        for value in (getattr(record, name),)
-    }
 
 
 def _holds(row: Row, tests: dict[str, Condition]) -> bool:

@@ -37,9 +37,8 @@ from zoo.errors import BadData
 if TYPE_CHECKING:
     from types import TracebackType
 
-FORMATS = (
-    "JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000",
-)  # fmt: skip
+#: what is tried, by Pillow's names (JPEG brings MPO, the two-lens JPEG, with it)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000")
 #: the suffixes that these formats go by; a folder's other files are not taken for images
 SUFFIXES = frozenset(
     (

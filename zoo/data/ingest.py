@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,17 @@ class Images:
         """float64 `[N]`: true width / height; 1 if unreadable."""
         width, height = np.maximum(self.sizes, 1).T
         return width / height
+
+    def without(self, indices: Iterable[int]) -> Images:
+        """The same arrays less these paths."""
+        kept = np.setdiff1d(np.arange(len(self.sizes)), list(indices))
+        return replace(
+            self,
+            pixels_row=self.pixels_row[kept],
+            canvas_row=self.canvas_row[kept],
+            sizes=self.sizes[kept],
+            problems=(),
+        )
 
     def close(self) -> None:
         """Let go of the arrays and of what is left of the scratch files."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 #: a longer picture is first cut to its middle part of this aspect: scaling all of a 1 x 5000 strip
 #: until it covers the box would take a gigabyte, to keep a sliver of it
 LONGEST = 100
-#: how much larger than the canvas a reduced JPEG stays, so that the reduction leaves no trace
+#: how much larger than the canvas a reduced JPEG stays, so that the reduction leaves no trace (but
+#: a shift below half a canvas pixel where the JPEG's size is no multiple of the reduction)
 _SPARE = 2
 
 

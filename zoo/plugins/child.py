@@ -32,7 +32,7 @@ HEAVY = frozenset({"torch", "torchvision", "timm", "transformers", "tensorflow",
 _LONGEST = 4000
 
 
-class Unfit(Exception):  # noqa: N818 - it says what the plugin is, and never leaves this file
+class Unfit(Exception):
     """The plugin broke the contract: each argument is one way in which it did."""
 
 
@@ -52,7 +52,7 @@ def survey(name: str) -> dict[str, Any]:
         record["components"], record["entries"] = _ask(_registered(module, name))
     except Unfit as fault:
         more = f" (and {len(fault.args) - 1} more)" if fault.args[1:] else ""
-        detail = "\n".join(map(str, fault.args))
+        detail = "\n".join(map(str, fault.args)) if more else ""
         record["problem"] = _problem(f"{fault.args[0]}{more}", detail, lasting=True)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
         lasting = not isinstance(error, (OSError, MemoryError))

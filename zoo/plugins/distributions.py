@@ -11,11 +11,15 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo import __version__
 from zoo.hooks import GROUP
 from zoo.owners import FIRST_PARTY
 from zoo.spec import NAMESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: raised when what the child writes changes its meaning
 SCHEMA = 1
@@ -47,18 +51,23 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def sources() -> tuple[Source, ...]:
-    """Every installed plugin, by name; of two copies the first on `sys.path` counts.
+def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
+    """Every installed plugin, by name; of two copies the first on the path counts.
 
     Distributions that claim one namespace are all refused, each naming the others.
+
+    Args:
+        path: folders to look in; `sys.path` if None.
     """
+    where = list(sys.path if path is None else path)
     names = {
         normalised(found.metadata["Name"])
-        for found in metadata.distributions()
+        for found in metadata.distributions(path=where)
         if f"[{GROUP}]" in (found.read_text("entry_points.txt") or "")
     }
-    installed = [metadata.distribution(name) for name in sorted(names)]
-    return _without_rivals([_source(one) for one in installed if _entry_points(one)])
+    # The first of a name counts even if only a later copy of it is a plugin.
+    firsts = (next(iter(metadata.distributions(name=one, path=where))) for one in sorted(names))
+    return _without_rivals([_source(one) for one in firsts if _entry_points(one)])
 
 
 def _entry_points(distribution: metadata.Distribution) -> list[metadata.EntryPoint]:

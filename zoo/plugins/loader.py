@@ -69,13 +69,14 @@ class Offer:
     problem: Problem | None = None
 
 
-def offers(*, limit: float = LIMIT) -> tuple[Offer, ...]:
+def offers(path: Sequence[str] | None = None, *, limit: float = LIMIT) -> tuple[Offer, ...]:
     """One offer per installed plugin, by distribution name; no plugin's fault is raised.
 
     Args:
+        path: folders to look for distributions in; `sys.path` if None.
         limit: seconds that each plugin without a cached record gets in its child process.
     """
-    found = sources()
+    found = sources(path)
     records = {source: _cached(source) for source in found if not source.refused}
     fresh = [source for source, record in records.items() if record is None]
     if fresh:

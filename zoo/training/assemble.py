@@ -1,5 +1,6 @@
-"""Components → modules: widths and shapes proved on the meta device, gradients on a handful of
-numbers, before any memory is taken for the real thing.
+"""Components → modules, proved before memory is taken for the real thing.
+
+Widths and shapes are proved on the meta device, gradients on a handful of numbers.
 """
 
 from __future__ import annotations
@@ -7,8 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from zoo.components import Value
 from zoo.contracts import Batch, HeadContext, HeadOutput, LossContext
 from zoo.errors import PluginFault, SpecError, ZooError
 from zoo.training.model import Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Options = Mapping[str, Value | None]
 #: samples in a proof; more than one, so that a head may normalise over the batch
@@ -186,8 +189,10 @@ def _check_output(head: Maker, output: object, context: HeadContext, views: int)
         if port not in head.provides:
             continue
         actual = None if found is None else tuple(found.shape)
-        if actual is None or len(actual) != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape, actual, strict=True)
+        if (
+            actual is None
+            or len(actual) != len(shape)
+            or any(want not in (None, got) for want, got in zip(shape, actual, strict=True))
         ):
             message = f"{head.title} gives {port} {actual} instead of {shape}."
             raise PluginFault(message, hint="Report it to the plugin's author.")
@@ -211,13 +216,16 @@ class _Reach:
     ) -> None:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
-            module, objective = head.build(context), loss.build(
-                LossContext(
-                    classes=context.classes,
-                    class_counts=class_counts,
-                    embedding=embedding,
-                    steps=100,
-                )
+            module, objective = (
+                head.build(context),
+                loss.build(
+                    LossContext(
+                        classes=context.classes,
+                        class_counts=class_counts,
+                        embedding=embedding,
+                        steps=100,
+                    )
+                ),
             )
             for parameter in module.parameters():
                 nn.init.normal_(parameter, std=0.1)
@@ -229,9 +237,7 @@ class _Reach:
             trained = _touched(sum(terms.values()), [parameter for _, parameter in named])
             behind = _touched(output.logits.square().sum(), [parameter for _, parameter in named])
         self.terms = tuple(terms)
-        self.unused = tuple(
-            name for (name, _), hit in zip(named, trained, strict=True) if not hit
-        )
+        self.unused = tuple(name for (name, _), hit in zip(named, trained, strict=True) if not hit)
         self.head_params = sum(
             parameter.numel() for (_, parameter), hit in zip(named, trained, strict=True) if hit
         )
@@ -276,8 +282,10 @@ def loss_terms(
     """
     with maker.blamed("fails on a batch"):
         terms = loss(output, batch)
-    good = isinstance(terms, dict) and terms and all(
-        isinstance(term, Tensor) and term.ndim == 0 for term in terms.values()
+    good = (
+        isinstance(terms, dict)
+        and terms
+        and all(isinstance(term, Tensor) and term.ndim == 0 for term in terms.values())
     )
     if not good:
         message = f"{maker.title} must give a dict of scalar tensors by term name."
@@ -286,17 +294,17 @@ def loss_terms(
 
 
 def build_model(
-    makers: tuple[Maker, Maker, Maker], weights: Path | None, context: HeadContext, seed: int
+    makers: tuple[Maker, Maker], weights: Path | None, context: HeadContext, seed: int
 ) -> Model:
     """The real model on the CPU; whatever is random in it is a function of the seed."""
-    backbone, head, _ = makers
+    backbone, head = makers
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Model(backbone.build(weights), head.build(context))
 
 
-def build_loss(makers: tuple[Maker, Maker, Maker], context: LossContext, seed: int) -> nn.Module:
+def build_loss(maker: Maker, context: LossContext, seed: int) -> nn.Module:
     """The loss of one phase."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return makers[2].build(context)
+        return maker.build(context)

@@ -10,18 +10,21 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
-from torch.optim import Optimizer
 
 from zoo.errors import BadData
 from zoo.files import write_bytes, write_json
 from zoo.training.fit import Position, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch.optim import Optimizer
 
 _KEPT = 2
 _MANIFEST = "manifest.json"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from zoo.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def _device(wanted: str) -> tuple[str, str]:
         if cuda:
             return "cuda", "a CUDA device is there"
         return ("mps", "an Apple GPU is there") if mps else ("cpu", "no accelerator was found")
-    kind = wanted.split(":")[0]
+    kind = wanted.split(":", maxsplit=1)[0]
     found = {"cpu": True, "cuda": cuda, "mps": mps}[kind]
     index = int(wanted.partition(":")[2] or 0)
     if not found or (kind == "cuda" and index >= torch.cuda.device_count()):
@@ -106,15 +109,24 @@ def _title(name: str) -> str:
     return "Apple GPU" if name == "mps" else f"CPU, {torch.get_num_threads()} threads"
 
 
-def make_deterministic(kind: str) -> None:
-    """Ask torch for the same bits in every run, at some cost in speed.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch says that memory ran out, on the device or on the host."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
+
+
+def settle_modes(device: Device, *, deterministic: bool) -> None:
+    """Ask torch for speed, or for the same bits in every run at some cost in speed.
 
     Raises:
         UsageError: the device has no deterministic mode.
     """
+    kind = device.torch.type
+    torch.backends.cudnn.benchmark = kind == "cuda" and not deterministic
+    if not deterministic:
+        return
     if kind == "mps":
         raise UsageError("--deterministic: the mps device has no deterministic mode.")
     # cuBLAS reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True)
-    torch.backends.cudnn.benchmark = False

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zoo.history import wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ def quick_scores(logits: Tensor, target: Tensor) -> tuple[float, float]:
     return scores.top1, scores.macro_f1
 
 
+def score_numpy(logits: Tensor, target: NDArray[np.int64]) -> Scores:
+    """`score` for targets that are a numpy array."""
+    return score(logits, torch.from_numpy(target))
+
+
 def score(logits: Tensor, target: Tensor) -> Scores:
     """All figures, of logits `[N, C]` and class indices `[N]`."""
     functional = _functional()
@@ -71,7 +80,10 @@ def score(logits: Tensor, target: Tensor) -> Scores:
         macro_f1=round(float(macro), 6),
         count=len(target),
         per_class=tuple(
-            {**{name: round(values[place], 6) for name, values in columns.items()}, "n": counts[place]}
+            {
+                **{name: round(values[place], 6) for name, values in columns.items()},
+                "n": counts[place],
+            }
             for place in range(classes)
         ),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix.tolist()),

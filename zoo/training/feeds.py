@@ -6,20 +6,23 @@ sample) gives the same input, whatever the batch or the machine's load.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.components import Preprocess
 from zoo.data import augment, draws
-from zoo.data.ingest import Images
-from zoo.training.device import Device
 from zoo.training.inputs import normalise
-from zoo.training.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zoo.components import Preprocess
+    from zoo.data.ingest import Images
+    from zoo.training.device import Device
+    from zoo.training.model import Model
 
 #: features are computed in batches of this many images: large enough for every kernel,
 #: small enough for a CPU's caches
@@ -53,9 +56,7 @@ class FeatureFeed:
         kept = self.features.shape[1]
         if kept == 1:
             return self.features[rows].expand(-1, self.views, -1)
-        keys = draws.uniform(
-            self.seed, "views", epoch, samples[:, None], np.arange(kept)[None, :]
-        )
+        keys = draws.uniform(self.seed, "views", epoch, samples[:, None], np.arange(kept)[None, :])
         picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
         return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
 
@@ -73,6 +74,7 @@ class ImageFeed:
         seed: of the run.
         device: where the batch shall live.
         phase: name of the stream that draws come from.
+        threads: how many draw views at the same time.
     """
 
     images: Images
@@ -83,6 +85,7 @@ class ImageFeed:
     seed: int
     device: Device
     phase: str = "full"
+    threads: int = 1
 
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """Normalised images `[B·V, 3, H, W]`."""
@@ -110,6 +113,7 @@ class ImageFeed:
             drawn,
             self.preprocess.size,
             self.preprocess.interpolation,
+            self.threads,
         )
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from zoo.contracts import Batch, HeadOutput
 from zoo.data import draws
@@ -23,9 +21,16 @@ from zoo.errors import Diverged
 from zoo.history import EpochRecord
 from zoo.training import optimise
 from zoo.training.assemble import Maker, loss_terms
-from zoo.training.device import Device
-from zoo.training.feeds import Feed
 from zoo.training.order import batches, epoch_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from torch.optim import Optimizer
+
+    from zoo.training.device import Device
+    from zoo.training.feeds import Feed
 
 #: a term that never exceeds this teaches nothing
 _VACUOUS = 1e-7
@@ -194,7 +199,7 @@ def _step(
     """One optimiser step; returns its loss terms and the learning rate."""
     phase, learner, position = task.phase, task.learner, task.position
     # Dropout and the like: a function of where the step stands, not of what ran before.
-    torch.manual_seed(draws.key(phase.seed, f"{phase.name}/torch", position.step))
+    torch.manual_seed(int(draws.bits(phase.seed, f"{phase.name}/torch", position.step)) >> 1)
     inputs = task.feed.batch(position.epoch, samples)
     lr = optimise.set_rate(task.optimizer, position.step, phase.recipe)
     with learner.device.autocast():

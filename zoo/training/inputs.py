@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.components import Preprocess
-from zoo.training.device import Device
+if TYPE_CHECKING:
+    from zoo.components import Preprocess
+    from zoo.training.device import Device
 
 
 def normalise(pixels: np.ndarray, preprocess: Preprocess, device: Device) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from zoo.contracts import HeadOutput
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zoo.contracts import HeadOutput
 
 _NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001 - the only name of what all of them are
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def build(modules: Mapping[str, Iterable[tuple[str, nn.Parameter]]], recipe: Rec
         recipe: see there.
 
     Returns:
-        At most four groups (backbone or head rate × decayed or not), each with its peak rate as
+        At most four groups (backbone or head rate, decayed or not), each with its peak rate as
         `peak`; a group per parameter would cost more than the step itself.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,9 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from zoo.errors import BadWeights, InputMissing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: keys under which training scripts keep the state dict
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")

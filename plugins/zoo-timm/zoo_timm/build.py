@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
     State = dict[str, Tensor]
 
-#: what a published file may hold beside its classifier: pooling and training heads that the bare
-#: backbone does not have, and that timm leaves out as well
-ASIDE = ("attn_pool.", "AuxLogits.")
+#: vision encoders of language models: timm's default for them is the projection of every token into
+#: the language model; this is timm's own pooling of the tokens themselves
+ENCODERS = "*_vit_*_enc"
+#: models that give their feature map `[N, D, h, w]` even without a classifier
+MAPS = "mobilenetv5_*_enc"
+#: what a published file may hold beside its classifier: pooling, projection and training heads that
+#: the bare backbone does not have, and that timm leaves out as well
+ASIDE = ("attn_pool.", "AuxLogits.", "merger.", "aligner.")
 #: architectures with tags whose files lack the last norm (timm then keeps a fresh one, and so do we)
 FRESH_NORM = ("convnextv2_*", "davit_*_fl")
 
@@ -52,18 +57,29 @@ def build(name: str, weights: Path | None, **options: Any) -> nn.Module:  # noqa
     Raises:
         zoo.ZooError: the file does not fit.
     """
+    if fnmatch(name, ENCODERS):
+        options["global_pool"] = "avg"
     if weights is None:
-        return timm.create_model(name, num_classes=0, **options)
+        return _pooled(name, timm.create_model(name, num_classes=0, **options))
     module, convert = _listening(name, weights, options)
-    classifier = classifier_keys(name, module, options)
+    classifier = _classifier_keys(name, module, options)
 
     def rename(state: State) -> State:
         return _fitted(name, module, convert, classifier, state)
 
-    return zoo.load_weights(module, weights, rename=rename, classifier=(*classifier, *ASIDE))
+    zoo.load_weights(module, weights, rename=rename, classifier=(*classifier, *ASIDE))
+    return _pooled(name, module)
 
 
-def classifier_keys(name: str, module: nn.Module, options: dict[str, Any]) -> tuple[str, ...]:
+def _pooled(name: str, module: nn.Module) -> nn.Module:
+    """The module itself, made to average its map where it would give one."""
+    if fnmatch(name, MAPS):
+        # A hook, not a wrapper: the keys of the weights stay timm's.
+        module.register_forward_hook(lambda _, __, feature_map: feature_map.mean((2, 3)))
+    return module
+
+
+def _classifier_keys(name: str, module: nn.Module, options: dict[str, Any]) -> tuple[str, ...]:
     """The keys that the model has with a classifier and `module`, the bare one, lacks."""
     with torch.device("meta"):
         whole = timm.create_model(name, num_classes=2, **options)

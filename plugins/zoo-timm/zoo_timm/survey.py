@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CATALOG = Path(__file__).with_name("catalog.json")
 #: the hash in a file's name, as torch.hub reads it
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")
-#: models between two writes of the catalog, and before a worker process is replaced
+#: models between two writes of the catalog
 BATCH = 25
 #: below this share of convolutions among the layers with weights a network works on tokens
 CONV_SHARE = 1 / 3
@@ -211,7 +211,7 @@ def measure(records: list[Record], missing: list[Record], jobs: int) -> int:
     """Fills in the facts of `missing`, writing the catalog as they come; how many failed."""
     failed = 0
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, max_tasks_per_child=8 * BATCH) as pool:
+    with ProcessPoolExecutor(jobs, context) as pool:
         futures = {pool.submit(facts_of, record["name"]): record for record in missing}
         for done, future in enumerate(as_completed(futures), 1):
             record = futures[future]

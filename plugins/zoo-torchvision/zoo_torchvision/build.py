@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.regnet import BlockParams
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 import zoo
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
 
 #: auxiliary classifiers of googlenet and inception_v3, which only ever helped their training
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-#: models whose published weights were trained on inputs scaled to -1..1: torchvision undoes the
-#: ImageNet normalisation inside the model
-RESCALED = ("googlenet", "inception_v3")
+#: models whose published weights want inputs of -1..1: they take ImageNet's normalisation off
+#: themselves (`transform_input`). Not only when weights are given: a finished run is built again
+#: without the published file and must give the same features.
+RESCALING = ("googlenet", "inception_v3")
+#: the two linear layers of a block in older files of vision transformers, and today's names
+RENAMED = {".mlp.linear_1.": ".mlp.0.", ".mlp.linear_2.": ".mlp.3."}
 #: side of the input in pixels where the architecture fixes it and it is not 224
 SIDES = {"vit_h_14": 518}
+BLOCK_PARAMS = BlockParams.from_init_params
 
 
 def __getattr__(name: str) -> Callable[..., nn.Module]:
@@ -55,7 +61,8 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     Raises:
         zoo.ZooError: the file does not fit.
     """
-    whole = models.get_model(name, weights=None, **_arguments(name, weights, img_size))
+    with mock.patch.object(BlockParams, "from_init_params", _numbers_on_cpu):
+        whole = models.get_model(name, weights=None, **_arguments(name, img_size))
     keys = whole.state_dict().keys()
     module = headless(whole)
     if weights is None:
@@ -64,6 +71,12 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     return zoo.load_weights(
         module, weights, rename=partial(_fitted, module), classifier=(*classifier, *AUXILIARY)
     )
+
+
+def _numbers_on_cpu(**numbers: Any) -> BlockParams:  # noqa: ANN401 - RegNet's own numbers
+    """RegNet's widths; torchvision computes them with tensors, which the meta device cannot do."""
+    with torch.device("cpu"):
+        return BLOCK_PARAMS(**numbers)
 
 
 def headless(model: nn.Module) -> nn.Module:
@@ -96,34 +109,32 @@ def headless(model: nn.Module) -> nn.Module:
     return model
 
 
-def _arguments(name: str, weights: Path | None, img_size: int | None) -> dict[str, Any]:
+def _arguments(name: str, img_size: int | None) -> dict[str, Any]:
+    """What the torchvision builder must be told beside the name."""
     side = img_size or SIDES.get(name)
     if name.startswith("vit_"):
         return {"image_size": side} if side else {}
     if name == "maxvit_t":
         return {"input_size": (side, side)} if side else {}
-    if name in RESCALED:
-        # init_weights: torch's own initialisation, not the truncated normal that takes minutes
-        given = weights is not None
-        return {"aux_logits": False, "init_weights": False, "transform_input": given}
+    if name in RESCALING:
+        # init_weights: torch's own initialisation, not the truncated normal that takes minutes.
+        return {"aux_logits": False, "init_weights": False, "transform_input": True}
     return {}
 
 
 def _fitted(module: nn.Module, state: State) -> State:
     """The file's tensors under today's keys, position embeddings resampled to the module's size."""
     if isinstance(module, models.DenseNet):
-        # `norm.1` and the like in the published files; torchvision renames them as it downloads
-        return {
-            re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key): value
-            for key, value in state.items()
-        }
+        # The published files say `norm.1`; torchvision renames as it downloads.
+        old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+        return {old.sub(r"\1\2.", key): value for key, value in state.items()}
     if isinstance(module, models.VisionTransformer) and "encoder.pos_embedding" in state:
-        state = {
-            re.sub(r"(\.mlp)\.linear_([12])\.", lambda m: f"{m[1]}.{3 * (int(m[2]) - 1)}.", key): value
-            for key, value in state.items()
-        }
-        resampled = interpolate_embeddings(
-            module.image_size, module.patch_size, cast("OrderedDict[str, Tensor]", OrderedDict(state))
+        for old, new in RENAMED.items():
+            state = {key.replace(old, new): value for key, value in state.items()}
+        return dict(
+            interpolate_embeddings(module.image_size, module.patch_size, OrderedDict(state))
         )
-        return dict(resampled)
+    if isinstance(module, models.VGG):
+        # IMAGENET1K_FEATURES has NaN for its linear layers: they are missing, and must be said to be.
+        return {key: value for key, value in state.items() if value.isfinite().all()}
     return state

@@ -1,0 +1,110 @@
+import hashlib
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import zoo
+import zoo_efficientnet_lite
+from zoo_efficientnet_lite.build import lite0, renamed, to_timm
+
+(COMPONENT,) = zoo_efficientnet_lite.zoo_backbones()
+(WEIGHTS,) = COMPONENT.weights
+
+
+def published() -> Path:
+    module, _, path = WEIGHTS.source.removeprefix("package:").partition("/")
+    return Path(str(files(module).joinpath(path)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return lite0(published()).eval()
+
+
+def test_the_file_is_the_one_whose_hash_is_pinned():
+    assert hashlib.sha256(published().read_bytes()).hexdigest() == WEIGHTS.sha256
+
+
+def test_every_tensor_comes_from_the_file_and_only_the_classifier_is_left_over(model):
+    report = model.load_report
+
+    assert report.matched == report.total == 294
+    assert set(report.leftover) == {"classifier.weight", "classifier.bias"}
+
+
+def test_the_facts_are_those_of_the_model(model):
+    assert sum(p.numel() for p in model.parameters()) == COMPONENT.facts.params
+    features = model(torch.zeros(1, 3, *COMPONENT.facts.input_size))
+    assert features.shape == (1, COMPONENT.facts.features)
+
+
+def test_a_fixed_picture_gives_the_known_features_and_class(model):
+    rows, columns = np.mgrid[0:224, 0:224] / 223
+    picture = torch.tensor(np.stack([rows, columns, rows * columns])[None] * 2 - 1).float()
+    classifier = to_timm(torch.load(published(), weights_only=True))
+
+    with torch.inference_mode():
+        features = model(picture)[0]
+    logits = classifier["classifier.weight"] @ features + classifier["classifier.bias"]
+
+    # Computed once with the reference conversion of the same file to timm's keys.
+    values, classes = logits.topk(3)
+    assert classes.tolist() == [818, 644, 604]
+    assert values.tolist() == pytest.approx([4.5624, 4.0783, 4.0528], abs=1e-3)
+    assert features.norm().item() == pytest.approx(13.1666, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("_conv_stem.weight", "conv_stem.weight"),
+        ("_bn0.running_mean", "bn1.running_mean"),
+        ("_blocks.0._bn1.bias", "blocks.0.0.bn1.bias"),
+        ("_blocks.0._project_conv.weight", "blocks.0.0.conv_pw.weight"),
+        ("_blocks.2._bn0.bias", "blocks.1.1.bn1.bias"),
+        ("_blocks.15._project_conv.weight", "blocks.6.0.conv_pwl.weight"),
+        ("_bn1.weight", "bn2.weight"),
+        ("_fc.bias", "classifier.bias"),
+        ("blocks.6.0.bn3.weight", "blocks.6.0.bn3.weight"),
+    ],
+)
+def test_published_keys_become_timms(key, expected):
+    assert renamed(key) == expected
+
+
+def test_a_backbone_that_was_saved_loads_again(model, tmp_path):
+    path = tmp_path / "bare.safetensors"
+    save_file(model.state_dict(), path)
+
+    again = lite0(path).state_dict()
+
+    assert all(torch.equal(value, again[key]) for key, value in model.state_dict().items())
+
+
+def test_a_file_that_lacks_a_layer_is_refused_and_the_layer_named(model, tmp_path):
+    state = model.state_dict()
+    del state["conv_head.weight"]
+    save_file(state, tmp_path / "lacking.safetensors")
+
+    with pytest.raises(zoo.ZooError, match="conv_head.weight"):
+        lite0(tmp_path / "lacking.safetensors")
+
+
+def test_it_is_built_on_the_meta_device_without_memory():
+    with torch.device("meta"):
+        model = lite0(None)
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
+def test_listing_imports_neither_torch_nor_timm():
+    script = (
+        "import sys, zoo_efficientnet_lite as plugin; list(plugin.zoo_backbones());"
+        "sys.exit(bool({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

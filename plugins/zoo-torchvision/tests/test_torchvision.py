@@ -1,0 +1,219 @@
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision import models
+
+import zoo
+import zoo_torchvision
+from zoo_torchvision import build, survey
+
+COMPONENTS = {component.name: component for component in zoo_torchvision.zoo_backbones()}
+NAMES = models.list_models(module=models)
+#: one of each way to take a classifier off
+FAMILIES = [
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "swin_t",
+    "swin_v2_t",
+    "vgg11_bn",
+    "vit_b_32",
+]
+
+
+def meta(name, **options):
+    with torch.device("meta"):
+        return getattr(build, name)(None, **options).eval()
+
+
+def published(name, path):
+    """A file with random weights and the keys of one that torchvision publishes."""
+    model = models.get_model(name, weights=None, **build._arguments(name, None))
+    path = path / f"{name}.safetensors"
+    save_file(model.state_dict(), path)
+    return model.eval(), path
+
+
+def test_the_catalog_names_every_classification_builder():
+    assert list(COMPONENTS) == NAMES
+
+
+def test_the_shipped_catalog_is_that_of_the_live_library():
+    shipped = json.loads(survey.CATALOG.read_text("utf-8"))
+    live = json.loads(json.dumps(survey.names_and_tags()))
+
+    bare = [{key: record[key] for key in ("name", "weights")} for record in shipped["models"]]
+    assert bare == live
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tags_and_what_they_expect_are_the_librarys(name):
+    tags = models.get_model_weights(name)
+    weights = {each.tag: each for each in COMPONENTS[name].weights}
+
+    assert list(weights) == [tag.name for tag in tags]
+    assert [tag for tag, each in weights.items() if each.default] == [tags.DEFAULT.name]
+    for tag in tags:
+        transforms, each = tag.transforms(), weights[tag.name]
+        assert each.preprocess.size == (transforms.crop_size[0],) * 2
+        assert each.preprocess.resize == (transforms.resize_size[0],) * 2
+        assert each.preprocess.interpolation == transforms.interpolation.value
+        assert list(each.preprocess.mean) == transforms.mean
+        assert list(each.preprocess.std) == transforms.std
+        assert each.source == tag.url
+        assert len(each.sha256) >= 8
+        assert f"-{each.sha256}." in tag.url
+
+
+def test_top1_and_licence_are_those_that_the_library_states():
+    resnet = COMPONENTS["resnet18"].default_weights()
+    assert (resnet.tag, resnet.top1, resnet.licence) == ("IMAGENET1K_V1", 69.758, "BSD-3-Clause")
+    assert COMPONENTS["vit_h_14"].default_weights().licence == "CC-BY-NC-4.0"
+    assert COMPONENTS["vgg16"].tagged("IMAGENET1K_FEATURES").top1 is None
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_facts_are_those_of_the_model(name):
+    facts, model = COMPONENTS[name].facts, meta(name)
+
+    assert sum(parameter.numel() for parameter in model.parameters()) == facts.params
+    features = model(torch.zeros(2, 3, *facts.input_size, device="meta"))
+    assert features.shape == (2, facts.features)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_published_weights_fit_and_only_the_classifier_is_left_over(name, tmp_path):
+    whole, path = published(name, tmp_path)
+
+    report = getattr(build, name)(path).load_report
+
+    assert report.matched == report.total
+    classifier = {key.split(".")[0] for key in report.leftover}
+    assert classifier <= {"fc", "classifier", "heads", "head"}
+    assert len(report.leftover) + report.total == len(whole.state_dict())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mnasnet0_5", "googlenet", "mobilenet_v3_small"])
+def test_features_are_what_the_published_model_feeds_its_classifier(name, tmp_path):
+    whole, path = published(name, tmp_path)
+    bare = getattr(build, name)(path).eval()
+    seen = []
+    last = [module for module in whole.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+
+    with torch.inference_mode():
+        whole(images)
+        features = bare(images)
+
+    torch.testing.assert_close(features, seen[0])
+
+
+def test_old_names_of_densenet_layers_are_understood(tmp_path):
+    whole, path = published("densenet121", tmp_path)
+    old = {
+        key.replace("norm1", "norm.1").replace("conv2", "conv.2") if "denselayer" in key else key: v
+        for key, v in whole.state_dict().items()
+    }
+    save_file(old, path)
+
+    assert build.densenet121(path).load_report.matched == len(meta("densenet121").state_dict())
+
+
+def test_auxiliary_classifiers_in_a_file_are_left_over(tmp_path):
+    with torch.device("cpu"):
+        whole = models.googlenet(weights=None, aux_logits=True, init_weights=False)
+    save_file(whole.state_dict(), tmp_path / "googlenet.safetensors")
+
+    leftover = build.googlenet(tmp_path / "googlenet.safetensors").load_report.leftover
+
+    assert {key.split(".")[0] for key in leftover} == {"fc", "aux1", "aux2"}
+
+
+def test_a_file_of_convolutions_only_is_refused(tmp_path):
+    whole, path = published("vgg11", tmp_path)
+    state = whole.state_dict()
+    state = {k: v.fill_(float("nan")) if k.startswith("classifier") else v for k, v in state.items()}
+    save_file(state, path)
+
+    with pytest.raises(zoo.ZooError, match=r"missing in the file: classifier\.0\.weight"):
+        build.vgg11(path)
+
+
+def test_a_missing_layer_is_named(tmp_path):
+    whole, path = published("squeezenet1_1", tmp_path)
+    state = whole.state_dict()
+    del state["features.0.weight"]
+    save_file(state, path)
+
+    with pytest.raises(zoo.ZooError, match=r"features\.0\.weight"):
+        build.squeezenet1_1(path)
+
+
+def test_position_embeddings_are_resampled_to_another_image_size(tmp_path):
+    _, path = published("vit_b_32", tmp_path)
+
+    model = build.vit_b_32(path, img_size=96).eval()
+
+    assert model.encoder.pos_embedding.shape == (1, 1 + 3 * 3, 768)
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 768)
+
+
+@pytest.mark.parametrize(("name", "side"), [("vit_b_16", 384), ("maxvit_t", 448)])
+def test_models_with_a_fixed_input_take_img_size(name, side):
+    assert "img_size" in COMPONENTS[name].options
+    features = meta(name, img_size=side)(torch.zeros(2, 3, side, side, device="meta"))
+    assert features.shape == (2, COMPONENTS[name].facts.features)
+
+
+def test_an_unknown_name_is_no_builder():
+    with pytest.raises(AttributeError, match="torchvision has no classification model 'resnet19'"):
+        build.resnet19  # noqa: B018 - asking is the test
+
+
+def test_another_release_gives_names_and_tags_and_keeps_known_facts(monkeypatch):
+    live = [{"name": "resnet18", "weights": []}, {"name": "resnet20", "weights": []}]
+    monkeypatch.setattr(zoo_torchvision, "version", lambda _: "99.0+cpu")
+    monkeypatch.setattr(zoo_torchvision, "_live", lambda: live)
+
+    known, unknown = zoo_torchvision.zoo_backbones()
+
+    assert known.facts.features == 512
+    assert known.weights == ()
+    assert (unknown.name, unknown.facts.features) == ("resnet20", None)
+
+
+def test_a_local_build_of_the_same_release_uses_the_shipped_catalog(monkeypatch):
+    installed = importlib.metadata.version("torchvision")
+    monkeypatch.setattr(zoo_torchvision, "version", lambda _: f"{installed}+cu130")
+    monkeypatch.setattr(zoo_torchvision, "_live", lambda: pytest.fail("asked the library"))
+
+    assert len(list(zoo_torchvision.zoo_backbones())) == len(NAMES)
+
+
+def test_listing_imports_neither_torch_nor_torchvision():
+    script = (
+        "import sys, zoo_torchvision as plugin; list(plugin.zoo_backbones());"
+        "sys.exit(bool({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+    )
+    here = Path(zoo_torchvision.__file__).parent.parent
+    command = [sys.executable, "-W", "error", "-c", script]
+    assert subprocess.run(command, check=False, cwd=here).returncode == 0

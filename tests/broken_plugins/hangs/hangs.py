@@ -1,0 +1,6 @@
+"""Never comes back from its import."""
+
+import time
+
+print("still thinking", flush=True)
+time.sleep(600)

@@ -1,0 +1,8 @@
+"""Misspells a hook."""
+
+import zoo
+
+
+@zoo.hookimpl
+def zoo_backbone():
+    return ()

@@ -1,0 +1,4 @@
+"""Forgets the marker."""
+
+def zoo_losses():
+    return ()

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.components import Preprocess
+from zoo.data import ingest as module
+from zoo.data import pool
+from zoo.data.ingest import Images, ingest, unreadable
+from zoo.errors import StorageFault
+
+RECIPE = Preprocess(size=(16, 24), resize=(20, 30))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twenty small pictures, two of which cannot be decoded."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    paths = [folder / f"{number:02}.png" for number in range(20)]
+    for number, path in enumerate(paths):
+        values = random.integers(0, 256, (20 + number, 30, 3), np.uint8)
+        Image.fromarray(values).save(path)
+    paths[4].write_bytes(b"")
+    paths[11].write_bytes(paths[10].read_bytes()[:200])
+    return paths
+
+
+def take(paths: list[Path], scratch: Path, **options: object) -> Images:
+    wants = {
+        "want_pixels": [place % 2 == 0 for place in range(len(paths))],
+        "want_canvas": [place % 3 != 0 for place in range(len(paths))],
+    }
+    return ingest(
+        paths, preprocess=RECIPE, canvas_side=8, scratch=scratch, **{**wants, **options}
+    )
+
+
+def same(one: Images, two: Images) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(two, name))
+        for name in ("pixels", "pixels_row", "canvases", "canvas_row", "sizes", "aspects")
+    )
+
+
+def test_children_and_threads_give_the_same(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    one = take(files, tmp_path, jobs=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 20) for done in range(1, 21)]
+    monkeypatch.setattr(module, "FEW", 100)
+    two = take(files, tmp_path, jobs=3)
+    assert same(one, two)
+    assert one.problems == two.problems
+    assert one.pixels.shape == (10, 16, 24, 3)
+    assert one.canvases.shape == (13, 8, 8, 3)
+    assert one.sizes[7].tolist() == [30, 27]
+    assert one.aspects[7] == 30 / 27
+
+
+def test_bad_files_are_problems_in_order_and_have_no_rows(
+    files: list[Path], tmp_path: Path
+) -> None:
+    images = take(files, tmp_path)
+    assert [(problem.index, problem.path) for problem in images.problems] == [
+        (4, files[4]),
+        (11, files[11]),
+    ]
+    assert images.problems[0].reason == "an empty file"
+    assert images.pixels_row[4] == images.canvas_row[11] == -1
+    wanted = [place for place in range(0, 20, 2) if place != 4]
+    rows = images.pixels_row[wanted]
+    assert len(set(rows.tolist())) == len(wanted)
+    assert all(images.pixels[row].std() > 20 for row in rows)
+    error = unreadable(images.problems)
+    assert error.exit_code == 65
+    assert str(files[4]) in error.message
+    assert str(files[11]) in error.message
+
+
+def test_nothing_is_left_in_the_scratch_folder(files: list[Path], tmp_path: Path) -> None:
+    images = take(files, tmp_path / "new" / "scratch")
+    if os.name == "posix":
+        assert list((tmp_path / "new/scratch").iterdir()) == []  # even while it is in use
+    assert images.pixels.any()
+    images.close()
+    assert images.pixels.size == 0
+    assert list((tmp_path / "new/scratch").iterdir()) == []
+
+
+def test_arrays_can_be_written_without_reaching_a_file(files: list[Path], tmp_path: Path) -> None:
+    images = take(files, tmp_path)
+    images.pixels[0] = 7
+    assert (images.pixels[0] == 7).all()
+
+
+def test_an_image_of_which_nothing_is_wanted_is_judged_all_the_same(
+    files: list[Path], tmp_path: Path
+) -> None:
+    nothing = [False] * 20
+    images = take(files, tmp_path, want_pixels=nothing, want_canvas=nothing)
+    assert len(images.problems) == 2
+    assert images.pixels.shape == (0, 16, 24, 3)
+    assert (images.sizes[:4] > 0).all()
+
+
+def test_no_files_make_empty_arrays(tmp_path: Path) -> None:
+    images = take([], tmp_path)
+    assert images.pixels.shape == (0, 16, 24, 3)
+    assert images.sizes.shape == (0, 2)
+
+
+FAULTY = """
+import os, time
+from pathlib import Path
+import zoo.data.worker as worker
+prepare = worker.prepare
+def faulty(path, *rest):
+    if path.stem == "07":
+        {fault}
+    return prepare(path, *rest)
+worker.prepare = faulty
+worker.main()
+"""
+
+
+def with_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Let the children run a worker that does `fault` on the file 07.png."""
+    start = subprocess.Popen
+    code = FAULTY.format(fault=fault)
+
+    def faulty(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+        assert command[1:] == ["-m", "zoo.data.worker"]
+        return start([command[0], "-c", code], **options)
+
+    monkeypatch.setattr(pool.subprocess, "Popen", faulty)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_file_that_crashes_the_decoder_costs_that_file_alone(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = take(files, tmp_path)
+    with_fault(monkeypatch, f"os.kill(os.getpid(), {signal.SIGSEGV.value})")
+    images = take(files, tmp_path, jobs=2)
+    assert [problem.index for problem in images.problems] == [4, 7, 11]
+    assert "SIGSEGV" in images.problems[1].reason
+    others = [place for place in range(20) if place != 7]
+    assert np.array_equal(images.sizes[others], good.sizes[others])
+    assert np.array_equal(images.pixels, good.pixels)  # 07 is odd: only its canvas was wanted
+
+
+def test_a_file_that_takes_for_ever_is_given_up(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_fault(monkeypatch, "time.sleep(60)")
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    tasks = [pool.Task(place, path, place, place) for place, path in enumerate(files)]
+    answers = {task.index: answer for task, answer in pool.in_children(tasks, order, 2, patience=0.4)}
+    assert answers[7] == {"reason": "decoding it takes too long"}
+    assert len(answers) == 20
+
+
+def test_a_child_that_cannot_start_says_why(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_environment", lambda _: {"PYTHONPATH": "", "PYTHONHOME": "/none"})
+    with pytest.raises(RuntimeError, match="cannot start"):
+        take(files, tmp_path)
+
+
+def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path: Path) -> None:
+    def stop(done: int, _total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(files, tmp_path, progress=stop)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_a_full_disk_shows_before_anything_is_decoded(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageFault, match="No space left"):
+        take(files, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_children_do_not_see_secrets() -> None:
+    environment = pool._environment({"HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/h"})
+    assert environment["HOME"] == "/h"
+    assert not {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
+
+
+def test_the_room_never_imports_torch_and_children_never_run_the_script(
+    files: list[Path], tmp_path: Path
+) -> None:
+    # no `if __name__ == "__main__"`: multiprocessing would run this script again in each child
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "import zoo.data.augment, zoo.data.demo, zoo.data.split\n"
+        "from zoo.components import Preprocess\nfrom zoo.data.ingest import ingest\n"
+        "from zoo.data.table import read_images\n"
+        f"paths = read_images([Path({str(files[0].parent)!r})])\n"
+        "images = ingest(paths, preprocess=Preprocess(), want_pixels=[True] * len(paths),\n"
+        "    want_canvas=[True] * len(paths), canvas_side=8, scratch=Path('scratch'))\n"
+        "print(len(images.problems), sorted({'torch', 'torchvision', 'timm'} & set(sys.modules)))\n"
+    )
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout == "2 []\n"

@@ -1,0 +1,92 @@
+"""`zoo plugins`: what is installed, what each plugin brings, and what became of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli import console
+from zoo.plugins.loader import Offer, offers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PLURALS = {"backbone": "backbones", "head": "heads", "loss": "losses"}
+
+
+@click.command()
+@click.option("--json", "wants_json", is_flag=True, help="Write JSON.")
+def command(*, wants_json: bool) -> None:
+    """Show the installed plugins, what each brings, and why some are quarantined."""
+    found = offers()
+    if wants_json:
+        console.as_json([_record(offer) for offer in found])
+        return
+    if not found:
+        console.note("No plugin is installed. Try: uv pip install 'zoo-registry[standard]'")
+        return
+    console.table(
+        ["plugin", "version", "namespace", "brings", "import ms", "status"],
+        [_row(offer) for offer in found],
+        right="import ms",
+    )
+    for offer in found:
+        for line in _details(offer):
+            console.result(line)
+
+
+def _row(offer: Offer) -> list[str]:
+    source = offer.source
+    milliseconds = f"{offer.seconds * 1000:.0f}" if offer.seconds else ""
+    return [
+        source.distribution,
+        source.version,
+        source.namespace,
+        _brings(offer),
+        milliseconds,
+        _status(offer),
+    ]
+
+
+def _brings(offer: Offer) -> str:
+    named = [
+        f"{len(components)} {kind if len(components) == 1 else _PLURALS[kind]}"
+        for kind, components in offer.components.items()
+        if components
+    ]
+    if offer.entries:
+        named.append(f"{len(offer.entries)} registry files")
+    return ", ".join(named)
+
+
+def _status(offer: Offer) -> str:
+    if offer.problem is None:
+        return "ok"
+    return "quarantined" if offer.problem.quarantined else "slow"
+
+
+def _details(offer: Offer) -> Iterable[str]:
+    """The reason of a problem, and below it what the plugin itself printed or raised."""
+    problem = offer.problem
+    if problem is None:
+        return
+    yield ""
+    yield f"{problem.distribution} {problem.version} is {_status(offer)}: {problem.reason}"
+    yield from (f"    {line}" for line in problem.detail.splitlines())
+
+
+def _record(offer: Offer) -> dict[str, Any]:
+    problem = offer.problem
+    return {
+        "distribution": offer.source.distribution,
+        "version": offer.source.version,
+        "namespace": offer.source.namespace,
+        "module": offer.source.module,
+        "status": _status(offer),
+        "components": {kind: len(found) for kind, found in offer.components.items()},
+        "entries": list(offer.entries),
+        "import_seconds": offer.seconds,
+        "heavy": list(offer.heavy),
+        "problem": {"reason": problem.reason, "detail": problem.detail} if problem else None,
+    }

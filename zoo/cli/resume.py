@@ -1,0 +1,20 @@
+"""`zoo resume`: go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli.run import show
+
+
+@click.command("resume")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def command(run: Path, *, as_json: bool) -> None:
+    """Go on with RUN, the folder of a run that was stopped, from its newest checkpoint."""
+    from zoo.cli.progress import listener
+    from zoo.corridor import resume
+
+    show(resume(run, listener=listener(quiet=False)), as_json=as_json)

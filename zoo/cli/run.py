@@ -1,0 +1,172 @@
+"""`zoo run`: fine-tune a spec or an entry; `--dry-run` shows the plan instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli import console
+from zoo.settings import assignments
+
+if TYPE_CHECKING:
+    from zoo.draft import Draft
+    from zoo.phases import PhasePlan
+    from zoo.progress import Listener
+
+#: command-line option → setting
+_SHORT = {
+    "data": "data",
+    "epochs": "epochs",
+    "train": "train",
+    "weights": "weights",
+    "device": "device",
+    "batch_size": "batch_size",
+    "lr": "lr",
+    "image_size": "image_size",
+    "metric": "metric",
+    "seed": "seed",
+    "bad_images": "bad_images",
+}
+
+
+@click.command("run")
+@click.argument("spec")
+@click.option("--data", metavar="PATH", help="Folder with one folder per class, or a CSV table.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
+@click.option("--epochs", metavar="N", help="Epochs of the last phase.")
+@click.option("--train", metavar="auto|probe|full|lpft", help="What is trained.")
+@click.option("--weights", metavar="default|none|FILE", help="What the backbone starts from.")
+@click.option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+@click.option("--batch-size", metavar="N", help="Images per step.")
+@click.option("--lr", metavar="X", help="Peak learning rate.")
+@click.option("--image-size", metavar="N", help="Side of the square input, pixels.")
+@click.option("--metric", metavar="top1|macro_f1", help="The figure that chooses an epoch.")
+@click.option("--seed", metavar="N", help="Seed of split, order, augmentation and head.")
+@click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting or option.")
+@click.option("--registry", type=click.Path(path_type=Path), help="One more registry.toml.")
+@click.option("--observe", multiple=True, metavar="NAME", help="A plugin that shall watch.")
+@click.option("--bad-images", metavar="refuse|skip", help="What to do with unreadable images.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes what is declared above
+    """Fine-tune SPEC (backbone+head+loss, or an entry's name) on labelled images.
+
+    zoo run resnet18+linear+cekl --data ./imgs
+    """
+    from zoo.cli.progress import listener
+
+    given: dict[str, object] = dict(assignments(options["sets"]))
+    given |= {
+        setting: options[name] for name, setting in _SHORT.items() if options[name] is not None
+    }
+    if options["deterministic"]:
+        given["deterministic"] = True
+    hears = listener(quiet=False)
+    if options["dry_run"]:
+        _dry_run(spec, given, options["registry"], hears, as_json=options["as_json"])
+        return
+    from zoo.corridor import run
+
+    done = run(
+        spec,
+        out=options["out"],
+        registry_file=options["registry"],
+        observe=options["observe"],
+        listener=hears,
+        settings=given,
+    )
+    show(done, as_json=options["as_json"])
+
+
+def show(done: Any, *, as_json: bool) -> None:  # noqa: ANN401 - a Run, whose room is not imported here
+    """Print a finished run."""
+    if as_json:
+        console.as_json({"folder": str(done.folder), **done.summary})
+    else:
+        console.result(repr(done))
+
+
+def _dry_run(
+    spec: str,
+    given: dict[str, object],
+    registry: Path | None,
+    hears: Listener,
+    *,
+    as_json: bool,
+) -> None:
+    from zoo.draft import prepare
+    from zoo.plan import plan_to_json
+
+    draft = prepare(spec, given, registry_file=registry, listener=hears)
+    if as_json:
+        console.as_json({**plan_to_json(draft.plan), "proof": _proof(draft)})
+        return
+    for line in _lines(draft):
+        console.result(line)
+
+
+def _proof(draft: Draft) -> dict[str, Any]:
+    proof = draft.proof
+    return {name: getattr(proof, name) for name in type(proof).__slots__}
+
+
+def _lines(draft: Draft) -> list[str]:
+    """The plan in words: what, on what, how, and where each choice comes from."""
+    plan, proof, counts = draft.plan, draft.proof, draft.plan.counts
+    assert counts is not None  # noqa: S101 - a draft's plan is settled
+    trained = proof.head_params + proof.loss_params
+    if any(phase.name == "full" for phase in plan.phases):
+        trained += proof.backbone_params
+    size = f"{plan.preprocess.size[1]}x{plan.preprocess.size[0]} px"
+    parameters = f"{proof.backbone_params:,} + {proof.head_params:,} parameters"
+    facts = [
+        *(
+            (one.kind, f"{one.full_name} ({one.plugin} {one.version}): {one.rule}")
+            for one in plan.trio
+        ),
+        ("weights", f"{plan.weights.mode} {plan.weights.tag or plan.weights.file}".rstrip()),
+        ("input", f"{size}, {plan.views} view(s) of each image in training"),
+        ("model", f"{proof.features} features, {parameters}, {trained:,} of them trained"),
+        ("loss", " + ".join(proof.terms)),
+        ("left out", ", ".join(proof.unused)),
+        ("data", f"{counts.images} training, {counts.val} validation, {counts.test} test images"),
+        ("classes", f"{len(counts.classes)}: {', '.join(counts.classes[:12])}"),
+        ("device", f"{draft.device.title}, {draft.device.precision}"),
+        *(("", reason) for reason in draft.device.reasons),
+    ]
+    for phase in plan.phases:
+        facts += _phase(phase, counts.images)
+    facts += [
+        ("set", f"{name} = {plan.settings.get(name, '')} ({origin})".replace(" =  ", " "))
+        for name, origin in plan.origins.items()
+    ]
+    facts += [("note", line) for line in notes(draft)]
+    return [plan.spec, *(f"  {label:9}{text}" for label, text in facts if text)]
+
+
+def _phase(phase: PhasePlan, images: int) -> list[tuple[str, str]]:
+    """A phase's numbers, and why those that were decided are what they are."""
+    per_epoch = phase.steps_per_epoch(images)
+    return [
+        (
+            phase.name,
+            f"{phase.epochs} epochs of {per_epoch} steps ({phase.epochs * per_epoch}), batch "
+            f"{phase.batch_size}, {phase.optimizer}, lr {phase.lr:g} (head {phase.head_lr:g}), "
+            f"weight decay {phase.weight_decay:g}; keeps the {phase.select} epoch",
+        ),
+        *(("", f"{name}: {why}") for name, why in phase.reasons.items()),
+    ]
+
+
+def notes(draft: Draft) -> list[str]:
+    """What the user should think about before a long run."""
+    counts, said = draft.plan.counts, []
+    if counts and counts.imbalance > 10 and draft.plan["balance"] == "none":  # noqa: PLR2004 - 10:1
+        said.append(
+            f"classes are unbalanced {counts.imbalance:.0f}:1; consider --set balance=sampler "
+            "and --metric macro_f1"
+        )
+    return said

@@ -1,0 +1,260 @@
+"""The way of a run, from what the user typed to a finished run folder.
+
+`run` and `resume` are a handful of calls to the rooms, in the order in which data flows.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import fetch, hot, inference, observers, report, runfolder, stopping, summary
+from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data
+from zoo.errors import Mismatch, OutOfMemory, Stopped, StorageFault, UsageError, ZooError
+from zoo.index import catalog
+from zoo.pictures import ingested
+from zoo.progress import Lines, Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from zoo.data.dataset import Dataset
+    from zoo.history import EpochRecord
+    from zoo.plan import Plan
+    from zoo.runfolder import RunFolder
+    from zoo.training.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Args:
+        folder: where all of it is.
+        summary: as summary.json has it.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Spec, figures and folder in a few lines."""
+        return "\n".join(report.lines(self.summary, self.folder))
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"
+
+    def load(self, device: str = "auto") -> Predictor:
+        """The finished model."""
+        return inference.load(self.folder, device=device)
+
+
+def run(  # noqa: PLR0913 - the command line's options, by the same names
+    spec: str,
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    registry_file: Path | None = None,
+    observe: Sequence[str] = (),
+    listener: Listener | None = None,
+    settings: Mapping[str, object] | None = None,
+    **more: object,
+) -> Run:
+    """Fine-tune a spec or an entry on labelled images.
+
+    Args:
+        spec: `backbone+head+loss`, or an entry's name.
+        data: folder or table of labelled images; `demo` for the drawn set.
+        out: the run folder; must not exist or be empty. None for `runs/NAME-N`.
+        registry_file: one more registry.toml.
+        observe: plugins whose observers shall hear of the run.
+        listener: hears how it goes; plain lines on standard error when None.
+        settings: by name, dotted ones too (`{"probe.epochs": 50, "head.dropout": 0.1}`).
+        more: the same for names without a dot: `epochs=5`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ZooError: see `zoo.errors`; a run that fails before training leaves nothing behind.
+    """
+    hears = listener or Lines()
+    given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
+    with stopping.listening() as stop:
+        draft = prepare(spec, given, registry_file=registry_file, listener=hears)
+        watchers = observers.select(observe, hears.note)
+        folder = runfolder.create(Path(out) if out else None, draft.plan.entry or spec)
+        with _ending(folder):
+            folder.write_plan(draft.plan, summary.versions(draft.plan))
+            folder.write(runfolder.CLASSES, list(draft.dataset.classes))
+            return _carry_out(folder, draft, hears, stop, watchers, resumed=False)
+
+
+def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
+    """Go on with a run that was stopped, from its newest whole checkpoint.
+
+    Args:
+        path: the run folder.
+        listener: hears how it goes.
+
+    Raises:
+        InputMissing: it is no run folder.
+        Mismatch: the data or the plugins changed since.
+        UsageError: the run is finished.
+    """
+    hears = listener or Lines()
+    folder = runfolder.find(Path(path))
+    if (folder.path / runfolder.SUMMARY).exists():
+        raise UsageError(
+            f"The run {folder.path} is finished.", hint=f"Look at it: zoo show {folder.path}"
+        )
+    with stopping.listening() as stop:
+        plan = folder.plan()
+        check_plugins(plan, catalog())
+        draft = prove(plan, same_data(folder, plan, hears))
+        hot.room("device").settle_modes(draft.device, deterministic=bool(plan["deterministic"]))
+        with _ending(folder):
+            return _carry_out(folder, draft, hears, stop, (), resumed=True)
+
+
+def _carry_out(
+    folder: RunFolder,
+    draft: Draft,
+    hears: Listener,
+    stop: stopping.Stop,
+    watchers: Sequence[observers.Watcher],
+    *,
+    resumed: bool,
+) -> Run:
+    """From a proved plan to a finished run folder."""
+    plan, began = draft.plan, time.perf_counter()
+    images, dataset = ingested(plan, draft.dataset, hears, stop)
+    if len(dataset.splits) != len(draft.dataset.splits):
+        draft = prove(plan, dataset)
+        plan = draft.plan
+        folder.write_plan(plan, summary.versions(plan))
+    folder.write(runfolder.SPLIT, dataset.to_json(seed=int(plan["seed"])))
+    weights = _weights(plan, hears, stop)
+    trio = makers(plan)
+    model = hot.room("assemble").build_model(
+        trio[:2], weights, hot.room("session").head_context(plan, draft.proof), int(plan["seed"])
+    )
+    loaded = getattr(model.backbone, "load_report", None)
+    if loaded is not None:
+        hears.note(f"weights: {loaded}")
+    session = hot.room("session").Session(
+        plan=plan,
+        model=model.to(draft.device.torch, memory_format=draft.device.memory_format),
+        makers=trio,
+        proof=draft.proof,
+        dataset=dataset,
+        images=images,
+        device=draft.device,
+        listener=hears,
+        stop=stop,
+        checkpoints=folder.path / runfolder.CHECKPOINTS,
+    )
+    session.timed("setup", began)
+    if plan.teacher:
+        session.extras["teacher_logits"] = _teacher_logits(plan, dataset, hears)
+    found = hot.room("checkpoints").newest_checkpoint(session.checkpoints) if resumed else None
+    folder.keep_records(int(found[0]["records"]) if found else 0)
+    observers.start(watchers, folder.path, runfolder.PLAN)
+
+    def append(record: EpochRecord) -> None:
+        folder.append(record)
+        observers.epoch(watchers, folder.path, record)
+
+    try:
+        hot.room("session").train(session, append=append, resumed=found)
+        scores = hot.room("session").final_scores(session)
+        told = summary.build(session, draft.proof, scores, loaded, time.perf_counter() - began)
+        summary.save_model(folder, session, draft.proof)
+        folder.write(runfolder.SUMMARY, told)
+        report.write(folder, told)
+    except BaseException:
+        observers.end(watchers, folder.path, "failed", None)
+        raise
+    finally:
+        images.close()
+    observers.end(watchers, folder.path, "finished", told)
+    return Run(folder.path, told)
+
+
+def _weights(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
+    """The file of the chosen weights, fetched if need be; None for random ones."""
+    choice = plan.weights
+    if choice.mode == "none":
+        return None
+    if choice.mode == "file":
+        return Path(choice.file)
+    begun, before = False, 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal begun, before
+        if not begun:
+            hears.begin("download", total, "bytes")
+            begun = True
+        stop.check()
+        hears.advance(done - before)
+        before = done
+
+    found = fetch.fetch(choice.source, choice.sha256, progress=progress)
+    if begun:
+        hears.end()
+    return found
+
+
+def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # noqa: ANN401 - a tensor
+    """The teacher's logits `[n_train, C]`, by its own preprocessing, in training order."""
+    teacher = inference.load(plan.teacher, device=str(plan["device"]))
+    if teacher.classes != dataset.classes:
+        raise Mismatch(
+            f"The teacher {plan.teacher} knows other classes: {', '.join(teacher.classes[:8])}.",
+            hint="A teacher is a finished run on the same classes.",
+        )
+    paths = [dataset.table.rows[row].path for row in dataset.rows("train")]
+    return inference.file_logits(teacher, paths, hears, "teacher")
+
+
+@contextmanager
+def _ending(folder: RunFolder) -> Iterator[None]:
+    """Write exit.json however the run ends; leave nothing where nothing was trained."""
+    try:
+        yield
+    except ZooError as error:
+        status = "stopped" if isinstance(error, Stopped) else "failed"
+        if isinstance(error, Stopped) and not error.hint:
+            error.hint = f"Go on with: zoo resume {folder.path}"
+        _say_ending(folder, status, error.exit_code, error.message, kept=status == "stopped")
+        raise
+    except MemoryError as error:
+        _say_ending(folder, "failed", OutOfMemory.exit_code, "out of memory", kept=False)
+        raise OutOfMemory("There is not enough memory.", hint=_SMALLER) from error
+    except OSError as error:
+        _say_ending(folder, "failed", StorageFault.exit_code, str(error), kept=False)
+        raise StorageFault(f"Reading or writing failed: {error}.") from error
+    except Exception as error:
+        if hot.room("device").is_out_of_memory(error):
+            _say_ending(folder, "failed", OutOfMemory.exit_code, str(error), kept=False)
+            raise OutOfMemory("The device has not enough memory.", hint=_SMALLER) from error
+        _say_ending(folder, "failed", 1, f"{type(error).__name__}: {error}", kept=True)
+        raise
+    else:
+        folder.finish("finished", 0)
+
+
+_SMALLER = "Use a smaller --batch-size or --image-size."
+
+
+def _say_ending(folder: RunFolder, status: str, code: int, reason: str, *, kept: bool) -> None:
+    if not kept:
+        runfolder.discard_if_unused(folder)
+    if folder.path.is_dir():
+        folder.finish(status, code, reason)

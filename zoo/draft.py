@@ -1,0 +1,185 @@
+"""Before anything is trained: a plan, the data it is for, and the proof that its parts fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import hot, registry, runfolder
+from zoo.data.dataset import Dataset, survey
+from zoo.data.ingest import cores
+from zoo.errors import Mismatch, UsageError
+from zoo.index import Catalog, Listed, catalog, load_target
+from zoo.plan import Chosen, DataCounts, Plan, resolve, settle
+from zoo.progress import Listener, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zoo.runfolder import RunFolder
+    from zoo.training.assemble import Maker, Proof
+    from zoo.training.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan put to the proof, before anything is trained: what a dry run shows.
+
+    Args:
+        plan: settled.
+        dataset: the data's rows and splits.
+        proof: widths, parameters and terms.
+        device: where it would run.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    proof: Proof
+    device: Device
+
+
+def prepare(
+    spec: str,
+    given: Mapping[str, object],
+    *,
+    registry_file: Path | None = None,
+    listener: Listener | None = None,
+) -> Draft:
+    """Everything up to the first byte written: the plan, settled and proved.
+
+    Raises:
+        ZooError: anything that is wrong with the spec, the settings or the data.
+    """
+    hears = listener or Silent()
+    components = catalog()
+    plan = resolve(
+        spec,
+        given,
+        catalog=components,
+        book=registry.load(registry_file, shipped=components.entries_resources),
+    )
+    if not plan.data:
+        raise UsageError(
+            "There is no data to train on.",
+            hint="Add --data FOLDER (one folder per class), or --data demo for a drawn set.",
+        )
+    dataset = _survey(plan, hears)
+    return prove(plan, dataset)
+
+
+def _survey(plan: Plan, hears: Listener) -> Dataset:
+    """The data's rows, hashes and splits."""
+    if plan.data == "demo":
+        from zoo.data.demo import demo_folder
+
+        path = demo_folder()
+    else:
+        path = Path(plan.data).expanduser()
+    found = survey(
+        path,
+        seed=int(plan["seed"]),
+        val_fraction=float(plan["val_fraction"]),
+        threads=cores(),
+    )
+    for line in found.notes():
+        hears.note(f"data: {line}")
+    return found
+
+
+def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
+    """The data again, held equal to what the run began with.
+
+    Raises:
+        Mismatch: files came, went or changed.
+    """
+    dataset = _survey(plan, hears)
+    stored = folder.read(runfolder.SPLIT)["files"]
+    begun = {one["name"]: (one["sha256"], one["class"], one["split"]) for one in stored}
+    rows = dataset.table.rows
+    now = {
+        row.name: (digest, row.label, split)
+        for row, digest, split in zip(rows, dataset.digests, dataset.splits, strict=True)
+    }
+    skipped = plan["bad_images"] == "skip"
+    came = [name for name in now if name not in begun] if not skipped else []
+    gone = [name for name in begun if name not in now]
+    changed = [name for name in begun if name in now and now[name][:2] != begun[name][:2]]
+    if came or gone or changed:
+        raise Mismatch(
+            f"The data changed since the run began: {len(came)} files came, {len(gone)} went, "
+            f"{len(changed)} changed (first: {(came + gone + changed)[0]}).",
+            hint="Restore the data, or start a new run with zoo run.",
+        )
+    # The stored split is the run's; a later rule of splitting does not move an image.
+    kept = [row for row, one in enumerate(rows) if one.name in begun]
+    gone_rows = set(range(len(rows))) - set(kept)
+    splits = tuple(begun[one.name][2] if one.name in begun else "train" for one in rows)
+    return dataset.with_splits(splits).without(gone_rows)
+
+
+def prove(plan: Plan, dataset: Dataset) -> Draft:
+    """Settle a plan for its data and device, and prove that its parts fit."""
+    layout = plan.backbone.component.facts.layout
+    device = hot.room("device").choose(
+        str(plan["device"]), str(plan["precision"]), str(plan["channels_last"]), layout=layout
+    )
+    counts = DataCounts(
+        dataset.classes,
+        dataset.counts("train"),
+        sum(dataset.counts("val")),
+        sum(dataset.counts("test")),
+    )
+    plan = settle(
+        plan, counts, hot.room("session").description(device), accelerator=device.accelerator
+    )
+    hot.room("device").settle_modes(device, deterministic=bool(plan["deterministic"]))
+    proof = hot.room("assemble").prove(
+        makers(plan),
+        size=plan.preprocess.size,
+        classes=len(counts.classes),
+        views=plan.views,
+        class_counts=counts.train,
+        extras=plan.extras,
+    )
+    return Draft(plan, dataset, proof, device)
+
+
+def makers(plan: Plan) -> tuple[Maker, Maker, Maker]:
+    """The plan's three components, importable now."""
+    backbone, head, loss = (_maker(chosen) for chosen in plan.trio)
+    return backbone, head, loss
+
+
+def _maker(chosen: Chosen) -> Maker:
+    component = chosen.component
+    listed = Listed(chosen.kind, chosen.namespace, chosen.plugin, chosen.version, component)
+    maker: Maker = hot.room("assemble").Maker(
+        chosen.title,
+        load_target(listed),
+        chosen.options,
+        component.provides,
+        component.facts.features if chosen.kind == "backbone" else None,
+    )
+    return maker
+
+
+def check_plugins(plan: Plan, components: Catalog) -> None:
+    """The plan's components must still be installed, from the same distributions.
+
+    Raises:
+        Mismatch: one is gone, or comes from somewhere else.
+    """
+    for chosen in plan.trio:
+        listed = components.get(chosen.full_name, chosen.kind)
+        if listed is None or listed.plugin != chosen.plugin:
+            raise Mismatch(
+                f"The run used {chosen.title}, which is not installed.",
+                hint=f"Install it: uv pip install {chosen.plugin}=={chosen.version}",
+            )
+        if listed.component.target != chosen.component.target:
+            raise Mismatch(
+                f"{chosen.full_name} of {listed.owner} is another than the run's "
+                f"({chosen.version}).",
+                hint=f"Install {chosen.plugin}=={chosen.version} to go on.",
+            )

@@ -1,0 +1,199 @@
+"""Asking a finished run: load its model, classify with it, measure it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo import hot, runfolder
+from zoo.data.dataset import Dataset, survey
+from zoo.data.ingest import cores, unreadable
+from zoo.errors import InputMissing, Mismatch
+from zoo.index import catalog, load_target
+from zoo.pictures import decoded
+from zoo.progress import Listener, Silent
+from zoo.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from zoo.training.assemble import Maker
+    from zoo.training.predictor import Predictor
+
+
+def load(path: str | Path, *, device: str = "auto") -> Predictor:
+    """The finished model of a run folder, or of a copy of its `model/`.
+
+    Args:
+        path: either folder.
+        device: where it shall run.
+
+    Returns:
+        Something to call with paths and PIL images.
+
+    Raises:
+        InputMissing: there is no finished model.
+        BadWeights: it is damaged.
+        Mismatch: a plugin that it needs is not installed.
+    """
+    folder = _model_folder(Path(path))
+    card = hot.room("predictor").read_card(folder)
+    precision = "auto" if card["precision"] == "bf16" else card["precision"]
+    last = "on" if card["channels_last"] else "off"
+    place = hot.room("device").choose(device, precision, last, layout=card["layout"])
+    parts = [_installed_maker(card, kind) for kind in ("backbone", "head")]
+    context = hot.room("assemble").HeadContext(
+        features=card["features"], classes=len(card["classes"]), views=card["views"]
+    )
+    model = hot.room("predictor").load_model(folder, card, tuple(parts), context)
+    preprocess = hot.room("predictor").preprocess_from_json(card["preprocess"])
+    predictor: Predictor = hot.room("predictor").Predictor(
+        model, tuple(card["classes"]), preprocess, place, card["spec"]
+    )
+    return predictor
+
+
+def _model_folder(path: Path) -> Path:
+    for folder in (path / runfolder.MODEL, path):
+        if (folder / runfolder.MODEL_CARD).is_file():
+            return folder
+    unfinished = (path / runfolder.PLAN).is_file()
+    what = "is not finished: it holds no model" if unfinished else "holds no model"
+    hint = f"Finish it: zoo resume {path}" if unfinished else "Name a run, such as runs/demo-1."
+    raise InputMissing(f"{path} {what}.", hint=hint)
+
+
+def _installed_maker(card: Mapping[str, Any], kind: str) -> Maker:
+    """A part of a stored model, taken from what is installed: a model file never names code."""
+    wanted = card[kind]
+    listed = catalog().get(wanted["name"], kind)  # type: ignore[arg-type]
+    if listed is None or listed.plugin != wanted["plugin"]:
+        raise Mismatch(
+            f"The model needs the {kind} {wanted['name']} of {wanted['plugin']}, "
+            "which is not installed.",
+            hint=f"Install it: uv pip install {wanted['plugin']}=={wanted['version']}",
+        )
+    maker: Maker = hot.room("assemble").Maker(
+        f"{listed.full_name} ({listed.owner})",
+        load_target(listed),
+        wanted["options"],
+        listed.component.provides,
+    )
+    return maker
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model says of files.
+
+    Args:
+        paths: the readable files, in order.
+        predictions: one for each.
+        problems: (path, reason) of those that cannot be read.
+    """
+
+    paths: tuple[Path, ...]
+    predictions: tuple[Any, ...]
+    problems: tuple[tuple[Path, str], ...]
+
+
+def predict(path: str | Path, images: Sequence[Path], *, device: str = "auto") -> Answers:
+    """Classify files and folders of images with a finished run or model.
+
+    Raises:
+        InputMissing: a path is not there, or no image is in it.
+    """
+    from zoo.data.table import read_images
+
+    files = read_images(images)
+    model = load(path, device=device)
+    found = decoded(files, model.preprocess)
+    bad = {problem.index for problem in found.problems}
+    good = [place for place in range(len(files)) if place not in bad]
+    logits = model.logits(found.pixels[found.pixels_row[good]])
+    found.close()
+    return Answers(
+        tuple(files[place] for place in good),
+        tuple(model.predictions(logits)),
+        tuple((problem.path, problem.reason) for problem in found.problems),
+    )
+
+
+def evaluate(
+    path: str | Path, data: str | Path, *, split: str | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Measure a finished run on labelled images.
+
+    Args:
+        path: the run folder, or a copy of its `model/` (then only `split="all"` is known).
+        data: labelled images, wherever they lie now.
+        split: `val`, `train`, `test`: the run's own images of that split, found by content hash;
+            `all`: every image of `data`. None for the run's headline split.
+        device: where to compute.
+
+    Returns:
+        `{"split", "top1", "macro_f1", "n", "interval", ...}`, with `missing`: the split's images
+        that `data` lacks.
+
+    Raises:
+        Mismatch: none of the split's images are there, or `data` has classes the model lacks.
+    """
+    model = load(path, device=device)
+    table = survey(Path(data), seed=0, val_fraction=0.2, threads=cores())
+    strange = sorted(set(table.classes) - set(model.classes))
+    if strange:
+        raise Mismatch(
+            f"The model does not know the classes {', '.join(strange[:8])}.",
+            hint=f"It knows: {', '.join(model.classes[:20])}.",
+        )
+    rows, missing, name = _rows_to_measure(Path(path), table, split)
+    paths = [table.table.rows[row].path for row in rows]
+    place = {label: index for index, label in enumerate(model.classes)}
+    target = np.array([place[table.table.rows[row].label] for row in rows], np.int64)
+    logits = file_logits(model, paths, Silent(), f"{name} images")
+    scores = hot.room("evaluate").score_numpy(logits, target)
+    return {"split": name, **scores.to_json(model.classes), "missing": missing}
+
+
+def _rows_to_measure(
+    path: Path, dataset: Dataset, split: str | None
+) -> tuple[list[int], list[str], str]:
+    """Which rows of the data to measure, in the order the run measured them; what is missing."""
+    everything = sorted(
+        range(len(dataset.digests)),
+        key=lambda row: (dataset.digests[row], dataset.table.rows[row].name),
+    )
+    if split == "all":
+        return everything, [], "all"
+    files = RunFolder(path).read(runfolder.SPLIT)["files"]
+    name = split or ("test" if any(one["split"] == "test" for one in files) else "val")
+    wanted = {one["sha256"]: one["name"] for one in files if one["split"] == name}
+    rows = [row for row in everything if dataset.digests[row] in wanted]
+    found = {dataset.digests[row] for row in rows}
+    missing = sorted(wanted[digest] for digest in wanted if digest not in found)
+    if not rows:
+        raise Mismatch(
+            f"None of the {len(wanted)} {name} images of the run are in these data.",
+            hint="Measure all of them instead: --split all",
+        )
+    return rows, missing, name
+
+
+def file_logits(model: Predictor, paths: Sequence[Path], hears: Listener, stage: str) -> Any:  # noqa: ANN401 - a tensor
+    """Logits `[N, C]` of files that all can be read.
+
+    Raises:
+        BadData: some cannot; all are named.
+    """
+    images = decoded(paths, model.preprocess)
+    if images.problems:
+        raise unreadable(images.problems)
+    hears.begin(stage, len(paths), "images")
+    try:
+        return model.logits(images.pixels, hears.advance)
+    finally:
+        hears.end()
+        images.close()

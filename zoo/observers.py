@@ -1,0 +1,98 @@
+"""Plugins that watch a run: chosen by name, told in frozen events, never able to stop it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from zoo import hooks
+from zoo.errors import PluginFault, Unavailable
+from zoo.plugins.distributions import Source, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from zoo.history import EpochRecord
+
+
+@dataclass(slots=True)
+class Watcher:
+    """A plugin that was asked to observe.
+
+    Args:
+        source: whose it is.
+        manager: holds nothing but this plugin.
+        say: where a failure of its is told.
+    """
+
+    source: Source
+    manager: pluggy.PluginManager
+    say: Callable[[str], None]
+
+    def tell(self, hook: str, event: object) -> None:
+        """Call one hook; what it raises is said, and the run goes on."""
+        try:
+            getattr(self.manager.hook, hook)(event=event)
+        except Exception as error:  # noqa: BLE001 - an observer must not end a run
+            owner = f"{self.source.distribution} {self.source.version}"
+            self.say(f"observer {owner}: {hook} failed: {type(error).__name__}: {error}")
+
+
+def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, ...]:
+    """The plugins of these namespaces, imported and ready.
+
+    Raises:
+        Unavailable: there is no such plugin.
+        PluginFault: it cannot be imported.
+    """
+    if not names:
+        return ()
+    found = {source.namespace: source for source in sources()}
+    return tuple(_watcher(name, found, say) for name in names)
+
+
+def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None]) -> Watcher:
+    if name not in found:
+        near = get_close_matches(name, found, n=3) or sorted(found)
+        raise Unavailable(
+            f"--observe {name}: no installed plugin has this namespace.",
+            hint=f"There is: {', '.join(near)}",
+        )
+    source = found[name]
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    try:
+        manager.register(import_module(source.module), name=name)
+    except Exception as error:
+        owner = f"{source.distribution} {source.version}"
+        message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
+        raise PluginFault(message, hint="Leave out --observe, or mend the plugin.") from error
+    return Watcher(source, manager, say)
+
+
+def start(watchers: Sequence[Watcher], folder: Path, plan_file: str) -> None:
+    """Tell that a run is about to train."""
+    if watchers:
+        plan: dict[str, Any] = json.loads((folder / plan_file).read_text(encoding="utf-8"))
+        for watcher in watchers:
+            watcher.tell("zoo_run_start", hooks.RunStart(folder, plan))
+
+
+def epoch(watchers: Sequence[Watcher], folder: Path, record: EpochRecord) -> None:
+    """Tell that an epoch is over."""
+    for watcher in watchers:
+        watcher.tell("zoo_epoch_end", hooks.EpochEnd(folder, record.to_json()))
+
+
+def end(
+    watchers: Sequence[Watcher], folder: Path, status: str, summary: dict[str, Any] | None
+) -> None:
+    """Tell that a run is over."""
+    for watcher in watchers:
+        watcher.tell("zoo_run_end", hooks.RunEnd(folder, status, summary))

@@ -1,0 +1,184 @@
+"""A finished model: saved with all that prediction needs, loaded again, and asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from zoo.data.decode import decode, upright_rgb
+from zoo.data.preprocess import pixels
+from zoo.errors import BadWeights
+from zoo.files import write_bytes, write_json
+from zoo.training.assemble import Maker, build_model
+from zoo.training.feeds import FEATURE_BATCH, pixel_features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from PIL.Image import Image
+
+    from zoo.components import Preprocess
+    from zoo.contracts import HeadContext
+    from zoo.training.device import Device
+    from zoo.training.model import Model
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of an image.
+
+    Args:
+        label: the most probable class.
+        probability: of that class, 0..1.
+        probabilities: of every class, by name.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Predictor:
+    """Images → class probabilities, by the very functions that validation goes through.
+
+    Call it with a path, a PIL image, or a sequence of them.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        classes: tuple[str, ...],
+        preprocess: Preprocess,
+        device: Device,
+        spec: str,
+    ) -> None:
+        """Take a model for prediction only; it moves to the device in eval mode."""
+        self.model = model.eval().to(device.torch, memory_format=device.memory_format)
+        self.classes = classes
+        self.preprocess = preprocess
+        self.device = device
+        self.spec = spec
+
+    def __repr__(self) -> str:
+        """What it is, in a line."""
+        return f"<zoo model {self.spec}: {len(self.classes)} classes on {self.device.name}>"
+
+    def __call__(
+        self, images: Path | str | Image | Sequence[Path | str | Image]
+    ) -> Prediction | list[Prediction]:
+        """Classify one image (a path or PIL image), or a list of them.
+
+        Raises:
+            Undecodable: a file is no readable image.
+        """
+        if isinstance(images, (list, tuple)):
+            made = [self._pixels(image) for image in images]
+            return self.predictions(self.logits(np.stack(made))) if made else []
+        return self.predictions(self.logits(self._pixels(images)[None]))[0]  # type: ignore[arg-type]
+
+    def _pixels(self, image: Path | str | Image) -> np.ndarray:
+        upright = decode(Path(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
+        return pixels(upright, self.preprocess)
+
+    def logits(self, made: np.ndarray, progress: Callable[[int], None] | None = None) -> Tensor:
+        """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`."""
+        places = np.arange(len(made))
+        found = pixel_features(
+            self.model, made, places, self.preprocess, self.device, progress or (lambda _: None)
+        )
+        return head_logits(self.model, found, self.device).cpu()
+
+    def predictions(self, logits: Tensor) -> list[Prediction]:
+        """From logits `[N, C]`."""
+        rows = torch.softmax(logits.float(), 1).tolist()
+        return [
+            Prediction(
+                self.classes[best := max(range(len(row)), key=row.__getitem__)],
+                row[best],
+                dict(zip(self.classes, row, strict=True)),
+            )
+            for row in rows
+        ]
+
+
+@torch.inference_mode()
+def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
+    """Logits `[N, C]`, float32, of scaled features `[N, D]`, batched as in prediction."""
+    was_training = model.head.training
+    model.head.eval()
+    found = []
+    for start in range(0, len(features), FEATURE_BATCH):
+        with device.autocast():
+            found.append(model.head(features[start : start + FEATURE_BATCH, None]).logits.float())
+    model.head.train(was_training)
+    return torch.cat(found)
+
+
+def save_model(folder: Path, model: Model, card: dict[str, Any]) -> None:
+    """Write `model.safetensors` and, last, `model.json` with its hash."""
+    folder.mkdir(exist_ok=True)
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in model.state_dict().items()
+    }
+    data = save(tensors)
+    write_bytes(folder / WEIGHTS, data)
+    write_json(folder / CARD, {**card, "sha256": hashlib.sha256(data).hexdigest()})
+
+
+def load_model(
+    folder: Path, card: dict[str, Any], makers: tuple[Maker, Maker], context: HeadContext
+) -> Model:
+    """The model of a folder, built from installed plugins and filled from its file.
+
+    Raises:
+        BadWeights: the file is damaged, or not of this model.
+    """
+    try:
+        data = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        message = f"{folder / WEIGHTS} cannot be read: {error.strerror}."
+        raise BadWeights(message, hint="Restore it from a copy of the run.") from error
+    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+        message = f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CARD}."
+        raise BadWeights(message, hint="Restore it from a copy of the run.")
+    model = build_model(makers, None, context, seed=0)
+    try:
+        model.load_state_dict(load(data))
+    except (SafetensorError, RuntimeError) as error:
+        words = str(error).split("\n")[-1].strip()
+        message = f"{folder / WEIGHTS} does not fit {card['spec']} as installed here: {words}"
+        raise BadWeights(
+            message, hint="Install the plugin versions named in model.json."
+        ) from error
+    return model
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """`model.json` as it stands; the caller has made sure that it is there.
+
+    Raises:
+        BadWeights: it is no JSON object with the needed keys.
+    """
+    needed = {"spec", "classes", "preprocess", "backbone", "head", "views", "sha256", "precision"}
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        complete = needed <= set(card)
+    except (OSError, ValueError, TypeError) as error:
+        message = f"{folder / CARD} cannot be read."
+        raise BadWeights(message, hint="Restore it from a copy of the run.") from error
+    if not complete:
+        message = f"{folder / CARD} lacks {', '.join(sorted(needed - set(card)))}."
+        raise BadWeights(message, hint="Restore it from a copy of the run.")
+    return card  # type: ignore[no-any-return]
