@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.components import KINDS, Component, Weights
+from zoo.components import KINDS, Component, Kind, Weights
 from zoo.errors import UnknownName, UsageError
 from zoo.index import Catalog, Listed
 from zoo.names import config_file, preferences, resolve, set_preferences
@@ -12,10 +14,15 @@ from zoo.owners import FIRST_PARTY, OWNERS, TORCHVISION
 from zoo.plugins.loader import Problem
 from zoo.spec import Part, parse_part
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
 TAGS = (Weights(tag="V1", default=True), Weights(tag="V2"))
 
 
-def listed(full_name: str, kind="backbone", **parts: object) -> Listed:
+def listed(full_name: str, kind: Kind = "backbone", **parts: Any) -> Listed:  # noqa: ANN401 - any field of a component
     namespace, _, name = full_name.partition("/")
     plugin = f"zoo-{namespace}" if namespace in FIRST_PARTY else namespace
     component = Component(name=name, target="x:y", **parts)
@@ -44,11 +51,15 @@ CATALOG = Catalog(
 WITHOUT_TORCHVISION = Catalog(CATALOG.listed[1:])
 
 
-def meaning(text: str, kind="backbone", prefer=(), catalog=CATALOG) -> str:
+def meaning(
+    text: str, kind: Kind = "backbone", prefer: Sequence[str] = (), catalog: Catalog = CATALOG
+) -> str:
     return resolve(catalog, kind, parse_part(text), prefer).listed.full_name
 
 
-def miss(text: str, kind="backbone", prefer=(), catalog=CATALOG) -> UnknownName:
+def miss(
+    text: str, kind: Kind = "backbone", prefer: Sequence[str] = (), catalog: Catalog = CATALOG
+) -> UnknownName:
     with pytest.raises(UnknownName) as caught:
         resolve(catalog, kind, parse_part(text), prefer)
     assert caught.value.exit_code == 69
@@ -71,7 +82,7 @@ def miss(text: str, kind="backbone", prefer=(), catalog=CATALOG) -> UnknownName:
         ("resnet18.V2", (), "torchvision/resnet18"),
     ],
 )
-def test_what_a_name_means(text: str, prefer, expected: str) -> None:
+def test_what_a_name_means(text: str, prefer: Sequence[str], expected: str) -> None:
     assert meaning(text, prefer=prefer) == expected
 
 
@@ -112,7 +123,7 @@ def test_a_missing_owner_is_an_error_and_never_another_component() -> None:
         ("linear.V1", "head", "has no weights tag 'V1'", "no pretrained weights"),
     ],
 )
-def test_a_miss_says_why_and_what_to_type(text, kind, message: str, hint: str) -> None:
+def test_a_miss_says_why_and_what_to_type(text: str, kind: Kind, message: str, hint: str) -> None:
     error = miss(text, kind)
     assert message in error.message
     assert hint in error.hint
@@ -154,14 +165,14 @@ plugin_sets = st.lists(plugins, min_size=1, max_size=7, unique_by=lambda held: h
 full_names = st.builds("{}/{}".format, st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
 
 
-def outcome(catalog: Catalog, kind, part: Part, prefer) -> str | UnknownName:
+def outcome(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> str | UnknownName:
     try:
         return resolve(catalog, kind, part, prefer).listed.full_name
     except UnknownName as error:
         return error
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     plugin_sets,
     st.sampled_from(KINDS),
@@ -169,7 +180,13 @@ def outcome(catalog: Catalog, kind, part: Part, prefer) -> str | UnknownName:
     st.sampled_from(("", "", "timm", "acme")),
     st.lists(full_names, max_size=3),
 )
-def test_an_added_plugin_never_changes_a_meaning(installed, kind, name, namespace, prefer) -> None:
+def test_an_added_plugin_never_changes_a_meaning(
+    installed: list[tuple[Listed, ...]],
+    kind: Kind,
+    name: str,
+    namespace: str,
+    prefer: Sequence[str],
+) -> None:
     *old, new = installed
     part = Part(name, namespace)
     before = outcome(Catalog(sum(old, ())), kind, part, prefer)
@@ -180,8 +197,10 @@ def test_an_added_plugin_never_changes_a_meaning(installed, kind, name, namespac
         assert f"{new[0].namespace}/{name}" in after.message
 
 
-@given(st.permutations(range(len(CATALOG.listed))), st.sampled_from(["resnet18", "shared", "former"]))
-def test_the_order_of_plugins_never_matters(order, name: str) -> None:
+@given(
+    st.permutations(range(len(CATALOG.listed))), st.sampled_from(["resnet18", "shared", "former"])
+)
+def test_the_order_of_plugins_never_matters(order: list[int], name: str) -> None:
     shuffled = Catalog(tuple(CATALOG.listed[place] for place in order))
     first, second = (outcome(one, "backbone", Part(name), ()) for one in (CATALOG, shuffled))
     assert type(first) is type(second)
@@ -192,12 +211,13 @@ def test_the_order_of_plugins_never_matters(order, name: str) -> None:
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch: pytest.MonkeyPatch):
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
     monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "config"))
     return config_file
 
 
-def test_preferences_are_written_and_read_back(config) -> None:
+@pytest.mark.usefixtures("config")
+def test_preferences_are_written_and_read_back() -> None:
     assert preferences() == ()
     set_preferences(["timm/resnet18", "acme/net"])
     assert preferences() == ("timm/resnet18", "acme/net")
@@ -205,7 +225,7 @@ def test_preferences_are_written_and_read_back(config) -> None:
     assert preferences() == ()
 
 
-def test_the_rest_of_the_file_stays_as_it_was_written(config) -> None:
+def test_the_rest_of_the_file_stays_as_it_was_written(config: Callable[[], Path]) -> None:
     config().parent.mkdir()
     rest = '# mine\ncolour = "blue"  # really\n\n[table]\nprefer = ["inside"]\n'
     config().write_text(f'prefer = [\n  "timm/a",\n  "timm/b",\n]\n{rest}')
@@ -213,7 +233,7 @@ def test_the_rest_of_the_file_stays_as_it_was_written(config) -> None:
     assert config().read_text() == f'prefer = ["timm/c"]\n{rest}'
 
 
-def test_a_file_that_cannot_be_edited_safely_is_left_alone(config) -> None:
+def test_a_file_that_cannot_be_edited_safely_is_left_alone(config: Callable[[], Path]) -> None:
     config().parent.mkdir()
     text = 'note = """\nprefer = ["x"]\n"""\nprefer = ["timm/a"]\n'
     config().write_text(text)
@@ -223,7 +243,7 @@ def test_a_file_that_cannot_be_edited_safely_is_left_alone(config) -> None:
 
 
 @pytest.mark.parametrize("text", ["prefer = 5", 'prefer = "timm/a"', 'prefer = ["a"]', "prefer ="])
-def test_a_wrong_file_is_named_with_the_line(config, text: str) -> None:
+def test_a_wrong_file_is_named_with_the_line(config: Callable[[], Path], text: str) -> None:
     config().parent.mkdir()
     config().write_text(f"\n{text}\n")
     with pytest.raises(UsageError, match=r"config\.toml:2"):

@@ -18,7 +18,7 @@ def names() -> list[str]:
 
 
 @pytest.mark.parametrize("typed", ["vit_b16", "vit_base_16", "ViT-B16"])
-def test_shortened_names_find_the_model_among_all_of_timm(names, typed: str) -> None:
+def test_shortened_names_find_the_model_among_all_of_timm(names: list[str], typed: str) -> None:
     assert "vit_base_patch16_224" in near(typed, names)
 
 
@@ -38,7 +38,7 @@ def test_the_best_match_comes_first(typed: str, first: str) -> None:
 
 
 def test_numbers_are_not_abbreviated() -> None:
-    assert near("vit_base_2", ("vit_base_patch16_224",)) == ()
+    assert near("vit_2", ("vit_22", "vit_x_2"), count=1) == ("vit_x_2",)
 
 
 @pytest.mark.parametrize("typed", ["", "___", "xyzzy"])
@@ -53,7 +53,7 @@ def test_a_name_is_nearest_to_itself_in_any_spelling(name: str) -> None:
 
 
 @given(words, st.lists(words, max_size=8), st.integers(1, 4))
-def test_only_given_names_are_suggested_each_once(typed, pool, count: int) -> None:
+def test_only_given_names_are_suggested_each_once(typed: str, pool: list[str], count: int) -> None:
     found = near(typed, pool, count=count)
     assert len(found) == len(set(found)) <= count
     assert set(found) <= set(pool)

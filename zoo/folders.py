@@ -17,7 +17,7 @@ def cache() -> Path:
 
 
 def config() -> Path:
-    """Where `registry.toml` and `config.toml` of the user's lie: `$ZOO_CONFIG`, or the platform's."""
+    """Where the user's `registry.toml` and `config.toml` lie: `$ZOO_CONFIG`, or the default."""
     if os.environ.get("ZOO_CONFIG"):
         return Path(os.environ["ZOO_CONFIG"])
     return user_config_path("zoo")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import hot, runfolder
+from zoo.components import preprocess_from_json
+from zoo.contracts import HeadContext
 from zoo.data.dataset import Dataset, survey
 from zoo.data.ingest import cores, unreadable
 from zoo.errors import InputMissing, Mismatch
@@ -45,11 +47,11 @@ def load(path: str | Path, *, device: str = "auto") -> Predictor:
     last = "on" if card["channels_last"] else "off"
     place = hot.room("device").choose(device, precision, last, layout=card["layout"])
     parts = [_installed_maker(card, kind) for kind in ("backbone", "head")]
-    context = hot.room("assemble").HeadContext(
+    context = HeadContext(
         features=card["features"], classes=len(card["classes"]), views=card["views"]
     )
     model = hot.room("predictor").load_model(folder, card, tuple(parts), context)
-    preprocess = hot.room("predictor").preprocess_from_json(card["preprocess"])
+    preprocess = preprocess_from_json(card["preprocess"])
     predictor: Predictor = hot.room("predictor").Predictor(
         model, tuple(card["classes"]), preprocess, place, card["spec"]
     )

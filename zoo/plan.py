@@ -204,7 +204,10 @@ def resolve(
         for kind, part in zip(KINDS, spec.parts, strict=True)
     )
     settings, component_options = split_settings(placed)
-    teacher = component_options["loss"].pop("teacher", Placed("", ""))
+    teacher = Placed("", "")
+    if "teacher" not in found[2].listed.component.options:
+        # `loss.teacher` is the engine's own: it computes the teacher's answers for the loss.
+        teacher = component_options["loss"].pop("teacher", teacher)
     _refuse_all(spec, [one.listed.component for one in found], settings, component_options)
     trio = tuple(
         Chosen(

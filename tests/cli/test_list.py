@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.cli.list import command, condition, matches
+from zoo.cli.list import command, condition, fitting, matches
 from zoo.cli.rows import count, side
 from zoo.components import Component, Deprecated, Facts, Option, Preprocess, Weights
 from zoo.errors import UsageError
@@ -155,6 +155,25 @@ def test_the_table_is_plain_and_the_count_stands_on_standard_error() -> None:
 
 def test_empty_columns_are_left_out() -> None:
     assert run("--kind", "head").stdout.splitlines()[0].split() == ["kind", "name"]
+
+
+CELLS = [["backbone", "acme/bignet", "25M", "512", "224", "80.9", "2 (v2)", "MIT", "x" * 60]]
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (None, [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (200, [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (90, [0, 1, 2, 3, 4, 5, 8]),
+        (80, [1, 2, 3, 4, 5, 8]),
+        (20, [1, 2, 5, 8]),
+    ],
+)
+def test_a_narrow_terminal_loses_columns_but_never_the_name(
+    width: int | None, columns: list[int]
+) -> None:
+    assert fitting(CELLS, width) == columns
 
 
 def test_tags_get_a_line_each_with_their_own_facts() -> None:

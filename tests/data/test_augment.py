@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,14 +13,21 @@ from torchvision.transforms import functional
 
 from zoo.data.augment import Parameters, Recipe, View, apply, draw, views
 
+if TYPE_CHECKING:
+    from zoo.components import Interpolation
+
 PLAIN = Recipe(flip=0, brightness=0, contrast=0, saturation=0)
-KEY = {"seed": 0, "phase": "full", "epoch": 0}
+KEY: dict[str, Any] = {"seed": 0, "phase": "full", "epoch": 0}
 
 
 def smooth(side: int) -> np.ndarray:
     y, x = np.mgrid[:side, :side] / side
     channels = [128 + 90 * np.sin(7 * x + 3 * y), 255 * x, 255 * y * (1 - x)]
     return np.stack(channels, -1).astype(np.uint8)
+
+
+def plain(box: tuple[float, float, float, float]) -> View:
+    return View(box, flip=False, factors=(1, 1, 1), order=(0, 1, 2))
 
 
 def lone(view: View) -> Parameters:
@@ -111,13 +120,14 @@ def test_bytes_do_not_depend_on_threads_batch_or_order() -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_a_crop_is_torchvision_resized_crop(interpolation: str) -> None:
+def test_a_crop_is_torchvision_resized_crop(interpolation: Interpolation) -> None:
     canvas = smooth(128)
     top, left, height, width = 16, 32, 64, 80
     box = (left / 128, top / 128, (left + width) / 128, (top + height) / 128)
-    ours = apply(canvas, View(box, False, (1, 1, 1), (0, 1, 2)), (48, 56), interpolation)
+    ours = apply(canvas, plain(box), (48, 56), interpolation)
+    image: Any = Image.fromarray(canvas)  # torchvision takes it, its annotations do not
     theirs = functional.resized_crop(
-        Image.fromarray(canvas), top, left, height, width, [48, 56],
+        image, top, left, height, width, [48, 56],
         transforms.InterpolationMode(interpolation),
     )  # fmt: skip
     gap = np.abs(ours.astype(int) - np.asarray(theirs))
@@ -127,8 +137,9 @@ def test_a_crop_is_torchvision_resized_crop(interpolation: str) -> None:
 
 def test_flip_and_jitter_are_torchvision_ones() -> None:
     canvas = smooth(64)
-    view = View((0, 0, 1, 1), True, (1.2, 0.8, 1.5), (2, 0, 1))
-    theirs = functional.hflip(Image.fromarray(canvas))
+    view = View((0, 0, 1, 1), flip=True, factors=(1.2, 0.8, 1.5), order=(2, 0, 1))
+    image: Any = Image.fromarray(canvas)  # torchvision takes it, its annotations do not
+    theirs = functional.hflip(image)
     theirs = functional.adjust_saturation(theirs, 1.5)
     theirs = functional.adjust_brightness(theirs, 1.2)
     theirs = functional.adjust_contrast(theirs, 0.8)
@@ -137,5 +148,6 @@ def test_flip_and_jitter_are_torchvision_ones() -> None:
 
 def test_the_whole_canvas_unchanged_is_itself() -> None:
     canvas = smooth(32)
-    view = View((0, 0, 1, 1), False, (1, 1, 1), (0, 1, 2))
-    assert np.array_equal(views(canvas[None], [0], lone(view), (32, 32), "bicubic")[0, 0], canvas)
+    assert np.array_equal(
+        views(canvas[None], [0], lone(plain((0, 0, 1, 1))), (32, 32), "bicubic")[0, 0], canvas
+    )

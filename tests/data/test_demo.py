@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from zoo.data.decode import decode
 from zoo.data.split import digests
 from zoo.data.table import read_table
 from zoo.errors import StorageFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -43,13 +43,21 @@ def test_counters_broadcast_and_elements_do_not_depend_on_each_other() -> None:
     whole = uniform(0, "s", 5, np.arange(6)[:, None], np.arange(4))
     assert whole.shape == (6, 4)
     assert uniform(0, "s", 5, 3, 2) == whole[3, 2]
-    assert np.array_equal(uniform(0, "s", 5, np.array([4, 1])[:, None], [3, 0]), whole[[4, 1]][:, [3, 0]])
+    assert np.array_equal(
+        uniform(0, "s", 5, np.array([4, 1])[:, None], [3, 0]), whole[[4, 1]][:, [3, 0]]
+    )
 
 
 def test_every_argument_matters() -> None:
     draws = {
-        float(uniform(*arguments))
-        for arguments in [(0, "a", 0, 1), (1, "a", 0, 1), (0, "b", 0, 1), (0, "a", 1, 0), (0, "a", 0)]
+        float(uniform(seed, stream, *counters))
+        for seed, stream, counters in [
+            (0, "a", (0, 1)),
+            (1, "a", (0, 1)),
+            (0, "b", (0, 1)),
+            (0, "a", (1, 0)),
+            (0, "a", (0,)),
+        ]
     }
     assert len(draws) == 5
 
@@ -87,5 +95,5 @@ def test_orders_differ_by_seed_phase_and_epoch() -> None:
 
 def test_every_sample_comes_first_about_equally_often() -> None:
     first = [order(0, "a", epoch, np.arange(10))[0] for epoch in range(1000)]
-    assert 60 < np.bincount(first, minlength=10).min()
+    assert np.bincount(first, minlength=10).min() > 60
     assert np.bincount(first, minlength=10).max() < 145

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,9 @@ from zoo.data import ingest as module
 from zoo.data import pool
 from zoo.data.ingest import Images, ingest, unreadable
 from zoo.errors import StorageFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECIPE = Preprocess(size=(16, 24), resize=(20, 30))
 
@@ -35,14 +37,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def take(paths: list[Path], scratch: Path, **options: object) -> Images:
-    wants = {
+def take(paths: list[Path], scratch: Path, **options: Any) -> Images:
+    wants: dict[str, Any] = {
         "want_pixels": [place % 2 == 0 for place in range(len(paths))],
         "want_canvas": [place % 3 != 0 for place in range(len(paths))],
     }
-    return ingest(
-        paths, preprocess=RECIPE, canvas_side=8, scratch=scratch, **{**wants, **options}
-    )
+    return ingest(paths, preprocess=RECIPE, canvas_side=8, scratch=scratch, **{**wants, **options})
 
 
 def same(one: Images, two: Images) -> bool:
@@ -56,7 +56,7 @@ def test_children_and_threads_give_the_same(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int]] = []
-    one = take(files, tmp_path, jobs=2, progress=lambda done, total: seen.append((done, total)))
+    one = take(files, tmp_path, jobs=2, progress=lambda *at: seen.append(at))
     assert seen == [(done, 20) for done in range(1, 21)]
     monkeypatch.setattr(module, "FEW", 100)
     two = take(files, tmp_path, jobs=3)
@@ -139,7 +139,7 @@ def with_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     start = subprocess.Popen
     code = FAULTY.format(fault=fault)
 
-    def faulty(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+    def faulty(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         assert command[1:] == ["-m", "zoo.data.worker"]
         return start([command[0], "-c", code], **options)
 
@@ -168,7 +168,9 @@ def test_a_file_that_takes_for_ever_is_given_up(
         (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
     order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
     tasks = [pool.Task(place, path, place, place) for place, path in enumerate(files)]
-    answers = {task.index: answer for task, answer in pool.in_children(tasks, order, 2, patience=0.4)}
+    answers = {
+        task.index: answer for task, answer in pool.in_children(tasks, order, 2, patience=0.4)
+    }
     assert answers[7] == {"reason": "decoding it takes too long"}
     assert len(answers) == 20
 
@@ -176,7 +178,9 @@ def test_a_file_that_takes_for_ever_is_given_up(
 def test_a_child_that_cannot_start_says_why(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_environment", lambda _: {"PYTHONPATH": "", "PYTHONHOME": "/none"})
+    monkeypatch.setattr(
+        pool, "child_environment", lambda *_: {"PYTHONPATH": "", "PYTHONHOME": "/none"}
+    )
     with pytest.raises(RuntimeError, match="cannot start"):
         take(files, tmp_path)
 
@@ -206,7 +210,9 @@ def test_a_full_disk_shows_before_anything_is_decoded(
 
 
 def test_children_do_not_see_secrets() -> None:
-    environment = pool._environment({"HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/h"})
+    environment = pool.child_environment(
+        {"HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/h"}
+    )
     assert environment["HOME"] == "/h"
     assert not {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from zoo.data.rows import Row, make_table
 from zoo.data.table import read_images, read_table
 from zoo.errors import BadData, InputMissing, StorageFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def grow(root: Path, *names: str) -> Path:
@@ -40,9 +43,7 @@ def test_classes_are_ordered_by_code_point(tmp_path: Path) -> None:
     ("train", "val", "test"),
     [("train", "val", "test"), ("Train", "VALID", "Test"), ("TRAIN", "validation", "test")],
 )
-def test_split_folders_go_by_several_names(
-    tmp_path: Path, train: str, val: str, test: str
-) -> None:
+def test_split_folders_go_by_several_names(tmp_path: Path, train: str, val: str, test: str) -> None:
     grow(tmp_path, *(f"{split}/{label}/1.jpg" for split in (train, val, test) for label in "ab"))
     table = read_table(tmp_path)
     assert table.layout == "splits"

@@ -7,8 +7,13 @@ import hashlib
 import shutil
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 MUSEUM = Path(__file__).parents[1] / "broken_plugins"
 
@@ -35,7 +40,15 @@ class Site:
             requires=project.get("dependencies", ()),
         )
 
-    def add(self, name, version, entry_points, modules, *, requires=()) -> Path:
+    def add(
+        self,
+        name: str,
+        version: str,
+        entry_points: Mapping[str, str],
+        modules: Mapping[str, str],
+        *,
+        requires: Sequence[str] = (),
+    ) -> Path:
         """Write modules and a dist-info; returns the dist-info."""
         info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()

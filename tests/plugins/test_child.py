@@ -16,13 +16,17 @@ def zoo_heads():
 WRAPPER = """
 import zoo
 
+if TYPE_CHECKING:
+    from tests.plugins.conftest import Site
+
+
 @zoo.hookimpl(wrapper=True)
 def zoo_heads():
     return (yield)
 """
 
 
-def test_a_survey_is_json_with_the_time_that_the_import_took(site) -> None:
+def test_a_survey_is_json_with_the_time_that_the_import_took(site: Site) -> None:
     text = TWO_FAULTS.replace('"A"', '"a"').replace('"x"', '"x:y"')
     site.add("acme", "1.0", {"a": "acme_fine"}, {"acme_fine.py": text})
     record = survey("acme_fine")
@@ -34,7 +38,7 @@ def test_a_survey_is_json_with_the_time_that_the_import_took(site) -> None:
     assert 0 < record["seconds"] < 5
 
 
-def test_the_reason_counts_the_faults_and_the_detail_lists_them(site) -> None:
+def test_the_reason_counts_the_faults_and_the_detail_lists_them(site: Site) -> None:
     site.add("acme", "1.0", {"a": "acme_two"}, {"acme_two.py": TWO_FAULTS})
     problem = survey("acme_two")["problem"]
     assert problem["reason"].startswith("head 'A' is called 'A'")
@@ -42,12 +46,12 @@ def test_the_reason_counts_the_faults_and_the_detail_lists_them(site) -> None:
     assert "has the target 'x'" in problem["detail"]
 
 
-def test_a_wrapper_around_other_plugins_lists_is_refused(site) -> None:
+def test_a_wrapper_around_other_plugins_lists_is_refused(site: Site) -> None:
     site.add("acme", "1.0", {"a": "acme_wraps"}, {"acme_wraps.py": WRAPPER})
     assert "is a wrapper" in survey("acme_wraps")["problem"]["reason"]
 
 
-def test_an_entry_that_is_no_resource_is_refused(site) -> None:
+def test_an_entry_that_is_no_resource_is_refused(site: Site) -> None:
     text = "import zoo\n\n@zoo.hookimpl\ndef zoo_entries():\n    return ['file.toml']\n"
     site.add("acme", "1.0", {"a": "acme_entry"}, {"acme_entry.py": text})
     assert "not 'package:file.toml'" in survey("acme_entry")["problem"]["reason"]
@@ -58,5 +62,7 @@ def test_the_surveying_process_itself_is_cold() -> None:
         "import sys, zoo.plugins.child; "
         "print(sorted({'torch', 'torchvision', 'timm', 'numpy'} & set(sys.modules)))"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert ran.stdout.strip() == "[]"

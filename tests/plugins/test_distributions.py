@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from zoo.plugins.distributions import normalised, sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugins.conftest import Site
+
 
 ENTRY = {"acme": "acme_zoo"}
 MODULE = {"acme_zoo.py": ""}
@@ -21,7 +28,7 @@ MODULE = {"acme_zoo.py": ""}
     ],
 )
 def test_the_namespace_is_the_distributions_name_less_a_leading_zoo(
-    site, name: str, namespace: str
+    site: Site, name: str, namespace: str
 ) -> None:
     site.add(name, "1.0", ENTRY, MODULE)
     (found,) = sources(site.path)
@@ -29,13 +36,15 @@ def test_the_namespace_is_the_distributions_name_less_a_leading_zoo(
     assert not found.refused
 
 
-def test_distributions_without_the_entry_point_are_no_plugins(site) -> None:
+def test_distributions_without_the_entry_point_are_no_plugins(site: Site) -> None:
     info = site.add("acme", "1.0", ENTRY, MODULE)
     (info / "entry_points.txt").write_text("[console_scripts]\nacme = acme:main\n")
     assert sources(site.path) == ()
 
 
-def test_of_two_copies_the_first_on_the_path_counts(site, make_site, tmp_path) -> None:
+def test_of_two_copies_the_first_on_the_path_counts(
+    site: Site, make_site: type[Site], tmp_path: Path
+) -> None:
     later = make_site(tmp_path / "later")
     later.folder.mkdir()
     site.add("acme", "2.0", ENTRY, MODULE)
@@ -44,7 +53,9 @@ def test_of_two_copies_the_first_on_the_path_counts(site, make_site, tmp_path) -
     assert found.version == "2.0"
 
 
-def test_a_copy_that_is_no_plugin_hides_a_later_one_that_is(site, make_site, tmp_path) -> None:
+def test_a_copy_that_is_no_plugin_hides_a_later_one_that_is(
+    site: Site, make_site: type[Site], tmp_path: Path
+) -> None:
     later = make_site(tmp_path / "later")
     later.folder.mkdir()
     (site.add("acme", "2.0", ENTRY, MODULE) / "entry_points.txt").unlink()
@@ -52,7 +63,7 @@ def test_a_copy_that_is_no_plugin_hides_a_later_one_that_is(site, make_site, tmp
     assert sources([*site.path, *later.path]) == ()
 
 
-def test_the_order_is_that_of_the_names(site) -> None:
+def test_the_order_is_that_of_the_names(site: Site) -> None:
     for name in ("c", "a", "b"):
         site.add(name, "1.0", {name: "acme_zoo"}, MODULE)
     assert [one.distribution for one in sources(site.path)] == ["a", "b", "c"]
@@ -68,29 +79,31 @@ def test_the_order_is_that_of_the_names(site) -> None:
         ("losses", ENTRY, "belongs to zoo-losses"),
     ],
 )
-def test_what_the_metadata_says_against_a_plugin(site, name, entries, reason) -> None:
+def test_what_the_metadata_says_against_a_plugin(
+    site: Site, name: str, entries: dict[str, str], reason: str
+) -> None:
     site.add(name, "1.0", entries, MODULE)
     assert reason in sources(site.path)[0].refused
 
 
-def test_an_impostor_does_not_harm_the_owner(site) -> None:
+def test_an_impostor_does_not_harm_the_owner(site: Site) -> None:
     site.add("timm", "1.0", ENTRY, MODULE)
     site.add("zoo-timm", "1.0", ENTRY, MODULE)
     assert [bool(one.refused) for one in sources(site.path)] == [True, False]
 
 
-def test_rivals_for_a_namespace_are_all_refused_and_both_named(site) -> None:
+def test_rivals_for_a_namespace_are_all_refused_and_both_named(site: Site) -> None:
     site.add("acme", "1.0", ENTRY, MODULE)
     site.add("zoo-acme", "1.0", ENTRY, MODULE)
     for source in sources(site.path):
         assert "acme and zoo-acme both claim" in source.refused
 
 
-def fingerprint(site) -> str:
+def fingerprint(site: Site) -> str:
     return sources(site.path)[0].fingerprint
 
 
-def test_the_fingerprint_is_stable_and_follows_the_record(site) -> None:
+def test_the_fingerprint_is_stable_and_follows_the_record(site: Site) -> None:
     info = site.add("acme", "1.0", ENTRY, MODULE)
     before = fingerprint(site)
     assert fingerprint(site) == before
@@ -98,7 +111,7 @@ def test_the_fingerprint_is_stable_and_follows_the_record(site) -> None:
     assert fingerprint(site) != before
 
 
-def test_the_fingerprint_follows_the_versions_of_requirements(site) -> None:
+def test_the_fingerprint_follows_the_versions_of_requirements(site: Site) -> None:
     site.add("acme", "1.0", ENTRY, MODULE, requires=["some-library>=1; python_version>'3'"])
     missing = fingerprint(site)
     library = site.add("some-library", "1.0", {}, {})
@@ -109,7 +122,9 @@ def test_the_fingerprint_follows_the_versions_of_requirements(site) -> None:
 
 
 @pytest.mark.parametrize("editable", [True, False])
-def test_the_fingerprint_follows_the_files_where_the_record_cannot(site, editable: bool) -> None:
+def test_the_fingerprint_follows_the_files_where_the_record_cannot(
+    site: Site, *, editable: bool
+) -> None:
     info = site.add("acme", "1.0", ENTRY, MODULE)
     if editable:
         origin = {"url": "file:///src", "dir_info": {"editable": True}}
@@ -121,7 +136,7 @@ def test_the_fingerprint_follows_the_files_where_the_record_cannot(site, editabl
     assert fingerprint(site) != before
 
 
-def test_an_ordinary_install_is_not_searched_for_changed_files(site) -> None:
+def test_an_ordinary_install_is_not_searched_for_changed_files(site: Site) -> None:
     site.add("acme", "1.0", ENTRY, MODULE)
     before = fingerprint(site)
     os.utime(site.folder / "acme_zoo.py", (1, 1))

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from zoo.components import ByOption, Component, Facts, Option, Preprocess, Weights
+from zoo.components import ByOption, Component, Facts, Kind, Option, Preprocess, Weights
 from zoo.plugins.door import complaints
 
 BACKBONE = Component(name="net", target="acme.build:net", provides=("features",))
@@ -23,15 +24,15 @@ TAGGED = replace(
 )
 
 
-def option(**parts: object) -> dict[str, dict[str, Option]]:
+def option(**parts: Any) -> dict[str, dict[str, Option]]:  # noqa: ANN401 - faults of any type
     return {"options": {"width": Option(**parts)}}
 
 
-def weights(**parts: object) -> dict[str, tuple[Weights, ...]]:
+def weights(**parts: Any) -> dict[str, tuple[Weights, ...]]:  # noqa: ANN401 - faults of any type
     return {"weights": (replace(TAGGED.weights[0], **parts),)}
 
 
-def recipe(**parts: object) -> dict[str, tuple[Weights, ...]]:
+def recipe(**parts: Any) -> dict[str, tuple[Weights, ...]]:  # noqa: ANN401 - faults of any type
     return weights(preprocess=replace(Preprocess(), **parts))
 
 
@@ -40,7 +41,7 @@ def recipe(**parts: object) -> dict[str, tuple[Weights, ...]]:
     [("backbone", BACKBONE), ("backbone", TAGGED), ("head", HEAD), ("loss", LOSS)],
     ids=["backbone", "tagged", "head", "loss"],
 )
-def test_good_components_come_in(kind, component) -> None:
+def test_good_components_come_in(kind: Kind, component: Component) -> None:
     assert complaints(kind, [component]) == []
 
 
@@ -89,7 +90,9 @@ def test_good_components_come_in(kind, component) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )
-def test_each_fault_has_its_complaint(kind, component, change, complaint) -> None:
+def test_each_fault_has_its_complaint(
+    kind: Kind, component: Component, change: dict[str, Any], complaint: str
+) -> None:
     found = complaints(kind, [replace(component, **change)])
     assert any(complaint in text for text in found), found
 

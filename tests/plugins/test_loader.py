@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,14 @@ from zoo.plugins.loader import offers
 
 LOSS = """
 import zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from tests.plugins.conftest import Site
+    from zoo.plugins.distributions import Source
+    from zoo.plugins.loader import Offer
+
 
 @zoo.hookimpl
 def zoo_losses():
@@ -25,7 +34,7 @@ def surveys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     survey = children.survey
 
-    def counted(found, limit):
+    def counted(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict[str, Any]]]:
         asked.extend(source.module for source in found)
         return survey(found, limit)
 
@@ -33,19 +42,21 @@ def surveys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def names(found) -> list[str]:
-    return [
-        one.name for offer in found for listed in offer.components.values() for one in listed
-    ]
+def names(found: Sequence[Source]) -> list[str]:
+    return [one.name for offer in found for listed in offer.components.values() for one in listed]
 
 
-def test_the_second_look_reads_the_cache(site, surveys) -> None:
+def reason(offer: Offer) -> str:
+    return offer.problem.reason if offer.problem else ""
+
+
+def test_the_second_look_reads_the_cache(site: Site, surveys: list[str]) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": LOSS.format(name="one")})
     assert offers(site.path) == offers(site.path)
     assert surveys == ["acme_zoo"]
 
 
-def test_a_new_version_is_surveyed_again(site, surveys) -> None:
+def test_a_new_version_is_surveyed_again(site: Site, surveys: list[str]) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": LOSS.format(name="one")})
     offers(site.path)
     site.remove("acme")
@@ -54,7 +65,9 @@ def test_a_new_version_is_surveyed_again(site, surveys) -> None:
     assert len(surveys) == 2
 
 
-def test_a_failure_is_remembered_until_something_is_installed(site, surveys) -> None:
+def test_a_failure_is_remembered_until_something_is_installed(
+    site: Site, surveys: list[str]
+) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": "import not_there_yet\n" + LOSS})
     assert offers(site.path)[0].problem
     assert offers(site.path)[0].problem
@@ -64,28 +77,31 @@ def test_a_failure_is_remembered_until_something_is_installed(site, surveys) -> 
     assert names(offers(site.path)) == ["one"]
 
 
-def test_an_operating_system_error_is_not_remembered(site, surveys) -> None:
+def test_an_operating_system_error_is_not_remembered(site: Site, surveys: list[str]) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": 'open("/not/there")\n'})
     offers(site.path)
     found = offers(site.path)
-    assert found[0].problem.reason.startswith("FileNotFoundError")
+    assert reason(found[0]).startswith("FileNotFoundError")
     assert len(surveys) == 2
 
 
-def test_a_hanging_plugin_is_stopped_named_and_not_remembered(site, museum, surveys) -> None:
+def test_a_hanging_plugin_is_stopped_named_and_not_remembered(
+    site: Site, museum: Path, surveys: list[str]
+) -> None:
     site.install(museum / "hangs")
     site.install(museum / "healthy")
     started = time.monotonic()
     hung = next(one for one in offers(site.path, limit=2.0) if one.source.module == "hangs")
     assert time.monotonic() - started < 10
-    assert hung.problem.reason == "it took more than 2 s to be imported and asked"
+    assert reason(hung) == "it took more than 2 s to be imported and asked"
+    assert hung.problem is not None
     assert "still thinking" in hung.problem.detail
     offers(site.path, limit=0.1)
     assert surveys.count("hangs") == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"fingerprint": 1}', b"\xff\xfe"])
-def test_a_damaged_record_is_rebuilt(site, surveys, damage: bytes) -> None:
+def test_a_damaged_record_is_rebuilt(site: Site, surveys: list[str], damage: bytes) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": LOSS.format(name="one")})
     offers(site.path)
     (record,) = (folders.cache() / "catalog").iterdir()
@@ -95,7 +111,9 @@ def test_a_damaged_record_is_rebuilt(site, surveys, damage: bytes) -> None:
     json.loads(record.read_bytes())
 
 
-def test_a_record_of_another_zoo_with_unknown_fields_is_rebuilt(site, surveys) -> None:
+def test_a_record_of_another_zoo_with_unknown_fields_is_rebuilt(
+    site: Site, surveys: list[str]
+) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": LOSS.format(name="one")})
     offers(site.path)
     (record,) = (folders.cache() / "catalog").iterdir()
@@ -106,7 +124,9 @@ def test_a_record_of_another_zoo_with_unknown_fields_is_rebuilt(site, surveys) -
     assert len(surveys) == 2
 
 
-def test_without_a_cache_folder_everything_works_from_memory(site, tmp_path, monkeypatch) -> None:
+def test_without_a_cache_folder_everything_works_from_memory(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "a_file"
     file.write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(file / "cache"))
@@ -114,7 +134,7 @@ def test_without_a_cache_folder_everything_works_from_memory(site, tmp_path, mon
     assert names(offers(site.path)) == ["one"]
 
 
-def test_only_the_newest_records_of_a_plugin_are_kept(site) -> None:
+def test_only_the_newest_records_of_a_plugin_are_kept(site: Site) -> None:
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": LOSS.format(name="one")})
     folder = folders.cache() / "catalog"
     folder.mkdir(parents=True)
@@ -126,7 +146,9 @@ def test_only_the_newest_records_of_a_plugin_are_kept(site) -> None:
     assert (folder / "acme-extra-0000000000000000.json").exists()
 
 
-def test_entries_of_a_plugin_are_offered(site) -> None:
-    text = LOSS.format(name="one") + '\n@zoo.hookimpl\ndef zoo_entries():\n    return ["a:b.toml"]\n'
+def test_entries_of_a_plugin_are_offered(site: Site) -> None:
+    text = (
+        LOSS.format(name="one") + '\n@zoo.hookimpl\ndef zoo_entries():\n    return ["a:b.toml"]\n'
+    )
     site.add("acme", "1.0", ENTRY, {"acme_zoo.py": text})
     assert offers(site.path)[0].entries == ("a:b.toml",)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from zoo.index import assemble
 from zoo.plugins.loader import offers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugins.conftest import Site
+    from zoo.plugins.loader import Offer, Problem
 
 #: folder → part of the reason that is given; empty for what must work
 FAULTS = {
@@ -36,7 +42,9 @@ LISTED = {"healthy", "prints", "thread", "slow"}
 
 
 @pytest.fixture(scope="module")
-def offered(tmp_path_factory, museum, make_site):
+def offered(
+    tmp_path_factory: pytest.TempPathFactory, museum: Path, make_site: type[Site]
+) -> dict[str, Offer]:
     """What becomes of all of them when all are installed at once."""
     site = make_site(tmp_path_factory.mktemp("site"))
     (site.folder / "tensorflow.py").write_text('"""A stand-in."""\n')
@@ -48,41 +56,52 @@ def offered(tmp_path_factory, museum, make_site):
         return {offer.source.module: offer for offer in offers(site.path)}
 
 
+def problem(offer: Offer) -> Problem:
+    assert offer.problem is not None
+    return offer.problem
+
+
 def test_every_exhibit_is_in_the_table(museum: Path) -> None:
     folders = {folder.name for folder in museum.iterdir() if folder.is_dir()}
     assert folders == {*FAULTS, "hangs"}
 
 
 @pytest.mark.parametrize("folder", FAULTS)
-def test_the_fault_is_named(offered, folder: str) -> None:
-    problem = offered[folder].problem
-    assert FAULTS[folder] in (problem.reason if problem else "")
-    assert bool(FAULTS[folder]) == bool(problem)
+def test_the_fault_is_named(offered: dict[str, Offer], folder: str) -> None:
+    offer = offered[folder]
+    assert bool(FAULTS[folder]) == bool(offer.problem)
+    assert offer.problem is None or FAULTS[folder] in offer.problem.reason
 
 
 @pytest.mark.parametrize("folder", FAULTS)
-def test_a_faulty_plugin_lists_nothing_and_the_others_everything(offered, folder: str) -> None:
+def test_a_faulty_plugin_lists_nothing_and_the_others_everything(
+    offered: dict[str, Offer], folder: str
+) -> None:
     names = [one.name for found in offered[folder].components.values() for one in found]
     assert names == ([folder] if folder in LISTED else [])
 
 
-def test_a_problem_reads_as_one_line_that_names_distribution_and_version(offered) -> None:
+def test_a_problem_reads_as_one_line_that_names_distribution_and_version(
+    offered: dict[str, Offer],
+) -> None:
     assert str(offered["sys_exit"].problem) == (
         "sys-exit 0.3 is quarantined: SystemExit: 3 (zoo plugins shows more)"
     )
 
 
-def test_the_detail_holds_the_traceback(offered) -> None:
-    assert 'raise RuntimeError("no losses today")' in offered["raises"].problem.detail
+def test_the_detail_holds_the_traceback(offered: dict[str, Offer]) -> None:
+    assert 'raise RuntimeError("no losses today")' in problem(offered["raises"]).detail
 
 
-def test_a_heavy_import_is_told_but_the_plugin_stays(offered) -> None:
+def test_a_heavy_import_is_told_but_the_plugin_stays(offered: dict[str, Offer]) -> None:
     assert offered["slow"].heavy == ("tensorflow",)
-    assert not offered["slow"].problem.quarantined
+    assert not problem(offered["slow"]).quarantined
 
 
-def test_the_catalog_holds_what_works_with_its_owner(offered) -> None:
+def test_the_catalog_holds_what_works_with_its_owner(offered: dict[str, Offer]) -> None:
     catalog = assemble(offered.values())
     assert {one.full_name for one in catalog.listed} == {f"{name}/{name}" for name in LISTED}
-    assert catalog.get("healthy/healthy", "loss").owner == "healthy 0.3"
+    healthy = catalog.get("healthy/healthy", "loss")
+    assert healthy is not None
+    assert healthy.owner == "healthy 0.3"
     assert len(catalog.problems) == len([fault for fault in FAULTS.values() if fault])

@@ -33,7 +33,7 @@ class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table, which is the order of use."""
         del ctx
-        return list(COMMANDS)
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module."""
@@ -48,7 +48,7 @@ class _Lazy(click.Group):
         """Write the table of commands without importing any of them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -58,7 +58,7 @@ class _Lazy(click.Group):
         if name and not name.startswith("-") and name not in COMMANDS:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, COMMANDS, n=3) or list(COMMANDS)
+            near = get_close_matches(name, COMMANDS, n=3) or [*COMMANDS]
             raise errors.UsageError(
                 f"There is no command {name!r}.", hint=f"Try: zoo {' | '.join(near)}"
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 import re
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -31,6 +32,11 @@ _COMPARE = {
 }
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 _PLURAL = {"backbone": "backbones", "head": "heads", "loss": "losses", "entry": "entries"}
+_COLUMNS = ("kind", "name", "params", "features", "input", "top1", "tags", "licence", "summary")
+#: what a narrow terminal does without, first to go first
+_DISPENSABLE = ("tags", "licence", "kind", "features", "input")
+#: characters that a summary needs at least, to be wrapped within
+_SUMMARY = 24
 Condition = Callable[[float], bool]
 
 
@@ -144,15 +150,33 @@ def _place(row: Row, sort: str) -> tuple[bool, float, str]:
 
 
 def _table(found: Iterable[Row]) -> None:
-    columns = ("kind", "name", "params", "features", "input", "top1", "tags", "licence", "summary")
     cells = [_cells(row) for row in found]
-    # a column in which nothing stands would only push the others out of a narrow terminal
-    used = [place for place in range(len(columns)) if any(line[place] for line in cells)]
+    width = shutil.get_terminal_size().columns if console.is_terminal() else None
+    used = fitting(cells, width)
     console.table(
-        [columns[place] for place in used],
+        [_COLUMNS[place] for place in used],
         [[line[place] for place in used] for line in cells],
         right="params features input top1",
     )
+
+
+def fitting(cells: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    """The places of the columns to show: those with something in them, as many as fit.
+
+    Args:
+        cells: lines of as many cells as there are columns.
+        width: characters of the terminal, None in a pipe; the name is never cut to fit, and a
+            summary may be wrapped.
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    used = [place for place, longest in enumerate(widths) if longest]
+    widths[-1] = min(widths[-1], _SUMMARY)
+    for name in _DISPENSABLE:
+        place = _COLUMNS.index(name)
+        room = sum(max(widths[one], len(_COLUMNS[one])) + 3 for one in used)
+        if width is not None and room > width and place in used:
+            used.remove(place)
+    return used
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def _brings(offer: Offer) -> str:
         if components
     ]
     if offer.entries:
-        named.append(f"{len(offer.entries)} registry files")
+        named.append(f"{len(offer.entries)} registry file{'s' if offer.entries[1:] else ''}")
     return ", ".join(named)
 
 

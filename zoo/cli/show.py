@@ -51,9 +51,9 @@ def command(
         return
     everything = catalog()
     announce(everything)
-    if structure and "+" in name:
-        found, others = None, []
-    else:
+    found: Found | None = None
+    others: list[Kind] = []
+    if not structure or "+" not in name:
         book = registry.load(file, shipped=everything.entries_resources)
         found, others = _look_up(name, kind, everything, book)
     modules = _modules(found, name, file) if structure else None

@@ -116,11 +116,10 @@ def draw(  # noqa: PLR0913 - what a draw is a function of
     def draws(purpose: str, count: int) -> NDArray[np.float64]:
         return uniform(seed, f"{phase}/{purpose}", epoch, ids, numbers, np.arange(count))
 
-    place = draws("place", 2)
     spread = np.array([recipe.brightness, recipe.contrast, recipe.saturation])
     least = np.maximum(0, 1 - spread)
     return Parameters(
-        box=_boxes(_shapes(recipe, draws("crop", 2 * _TRIES), aspect), place),
+        box=_boxes(recipe, draws("crop", 2 * _TRIES), draws("place", 2), aspect),
         flip=draws("flip", 1)[..., 0] < recipe.flip,
         factors=least + (1 + spread - least) * draws("jitter", 3),
         order=np.argsort(draws("order", 3), axis=-1),
@@ -200,14 +199,18 @@ def views(
     return made
 
 
-def _shapes(
-    recipe: Recipe, draws: NDArray[np.float64], aspect: NDArray[np.float64]
+def _boxes(
+    recipe: Recipe,
+    draws: NDArray[np.float64],
+    place: NDArray[np.float64],
+    aspect: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Relative (width, height) `[N, V, 2]` of the crops: the first of ten draws that fits.
+    """Boxes `[N, V, 4]`: the first of ten crops that fits, else the greatest one in the middle.
 
     Args:
         recipe: for areas and ratios.
-        draws: uniform `[N, V, 20]`.
+        draws: uniform `[N, V, 20]`, for areas and ratios.
+        place: uniform `[N, V, 2]`, for where.
         aspect: width / height of the pictures `[N, 1]`.
     """
     area = recipe.crop_min + (recipe.crop_max - recipe.crop_min) * draws[..., :_TRIES]
@@ -218,21 +221,10 @@ def _shapes(
     height = np.sqrt(area / ratio * aspect[..., None])
     fits = (width <= 1) & (height <= 1)
     first = fits.argmax(axis=-1)[..., None]
-    shape = np.stack([_at(width, first), _at(height, first)], axis=-1)
-    return np.where(fits.any(axis=-1)[..., None], shape, _middle(recipe, aspect))
-
-
-def _at(values: NDArray[np.float64], place: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.take_along_axis(values, place, axis=-1)[..., 0]
-
-
-def _middle(recipe: Recipe, aspect: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Relative (width, height) `[N, 1, 2]` of the greatest crop with an allowed ratio."""
+    shape = np.concatenate([np.take_along_axis(of, first, -1) for of in (width, height)], axis=-1)
+    some = fits.any(axis=-1)[..., None]
     low, high = recipe.ratio
-    return np.stack([np.minimum(1, high / aspect), np.minimum(1, aspect / low)], axis=-1)
-
-
-def _boxes(shapes: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes `[N, V, 4]` of these shapes `[N, V, 2]` at uniform places `[N, V, 2]`."""
-    start = (1 - shapes) * place
-    return np.concatenate([start, np.minimum(1, start + shapes)], axis=-1)
+    middle = np.stack([np.minimum(1, high / aspect), np.minimum(1, aspect / low)], axis=-1)
+    shape = np.where(some, shape, middle)
+    start = (1 - shape) * np.where(some, place, 0.5)
+    return np.concatenate([start, np.minimum(1, start + shape)], axis=-1)

@@ -5,14 +5,13 @@ what the file holds          what becomes of it
 ===========================  ====================================================================
 EXIF or XMP orientation      turned upright; an unreadable orientation counts as none
 animation, several pages     the first frame
-L, 1, YCbCr, CMYK, HSV       converted by Pillow (which knows Adobe's inverted CMYK)
+L, 1, YCbCr, CMYK, HSV, LAB  converted by Pillow (which knows Adobe's inverted CMYK)
 palette                      its colours
 alpha, transparent colour    composited onto white
 16 bits a channel, grey      0..65535 → 0..255, rounded; never clipped
 16 bits a channel, colour    the upper 8 bits
 32-bit integers (I)          like 16 bits; refused if a value lies outside 0..65535
 floats (F)                   0..1 → 0..255, rounded; refused if a value lies outside or is no number
-LAB and the rest             refused
 colour profile               passed over, as the published backbones' own pipelines do
 ===========================  ====================================================================
 

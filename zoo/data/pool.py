@@ -165,7 +165,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._last_words,
-            env=_environment(os.environ),
+            env=child_environment(os.environ),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         header = {
@@ -223,7 +223,7 @@ class _Child:
         return f"decoding it kills the decoder ({how})"
 
 
-def _environment(parent: Mapping[str, str]) -> dict[str, str]:
+def child_environment(parent: Mapping[str, str]) -> dict[str, str]:
     """The child's environment: the parent's import path, no secrets, no thread pools."""
     kept = {key: value for key, value in parent.items() if not _SECRET.search(key)}
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)

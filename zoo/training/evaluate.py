@@ -48,8 +48,8 @@ class Scores:
 
 def quick_scores(logits: Tensor, target: Tensor) -> tuple[float, float]:
     """Top-1 and macro F1 alone, both 0..1, of logits `[N, C]` and class indices `[N]`."""
-    scores = score(logits, target)
-    return scores.top1, scores.macro_f1
+    answers, target = logits.argmax(1).cpu(), target.cpu()
+    return _top1(answers, target), _macro_f1(answers, target, logits.shape[1])
 
 
 def score_numpy(logits: Tensor, target: NDArray[np.int64]) -> Scores:
@@ -72,12 +72,9 @@ def score(logits: Tensor, target: Tensor) -> Scores:
         )
     }
     counts = torch.bincount(target, minlength=classes).tolist()
-    right = int((answers == target).sum())
-    macro = functional.multiclass_f1_score(answers, target, num_classes=classes, average="macro")
     return Scores(
-        # Divided as Python floats: the same count of right answers is the same figure anywhere.
-        top1=right / max(1, len(target)),
-        macro_f1=round(float(macro), 6),
+        top1=_top1(answers, target),
+        macro_f1=_macro_f1(answers, target, classes),
         count=len(target),
         per_class=tuple(
             {
@@ -88,6 +85,16 @@ def score(logits: Tensor, target: Tensor) -> Scores:
         ),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix.tolist()),
     )
+
+
+def _top1(answers: Tensor, target: Tensor) -> float:
+    # Divided as Python numbers: the same count of right answers is the same figure anywhere.
+    return int((answers == target).sum()) / max(1, len(target))
+
+
+def _macro_f1(answers: Tensor, target: Tensor, classes: int) -> float:
+    measure = _functional().multiclass_f1_score
+    return round(float(measure(answers, target, num_classes=classes, average="macro")), 6)
 
 
 def _functional() -> Any:  # noqa: ANN401 - a module

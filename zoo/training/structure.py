@@ -61,12 +61,12 @@ def rows(module: nn.Module, maker: Maker, given: torch.Tensor) -> list[Structure
     """Call a module once and note every submodule's output shape."""
     shapes: dict[str, tuple[int, ...]] = {}
     named = dict(module.named_modules())
-    hooks = [
-        one.register_forward_hook(
-            lambda _module, _given, output, name=name: shapes.setdefault(name, _shape(output))
-        )
-        for name, one in named.items()
-    ]
+    places = {one: name for name, one in named.items()}
+
+    def note(called: nn.Module, _given: object, output: object) -> None:
+        shapes.setdefault(places[called], _shape(output))
+
+    hooks = [one.register_forward_hook(note) for one in places]
     with torch.no_grad(), maker.blamed("fails on its input"):
         module(given)
     for hook in hooks:

@@ -1,13 +1,16 @@
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torchvision import models
+from torchvision.models.regnet import BlockParams
 
 import zoo
 import zoo_torchvision
@@ -43,12 +46,27 @@ def meta(name, **options):
         return getattr(build, name)(None, **options).eval()
 
 
-def published(name, path):
-    """A file with random weights and the keys of one that torchvision publishes."""
-    model = models.get_model(name, weights=None, **build._arguments(name, None))
-    path = path / f"{name}.safetensors"
-    save_file(model.state_dict(), path)
-    return model.eval(), path
+def published(name):
+    """The state dict that torchvision publishes, without its memory."""
+    with torch.device("meta"), mock.patch.object(BlockParams, "from_init_params", build._on_cpu):
+        whole = models.get_model(name, weights=None, **build._arguments(name, None))
+    return whole.state_dict()
+
+
+@pytest.fixture
+def file_of(monkeypatch):
+    """Has the engine read a given state dict instead of a file; gives the path of that file."""
+
+    def given(state):
+        monkeypatch.setattr("zoo.training.weights.read_state_dict", lambda _: dict(state))
+        return Path("published.pth")
+
+    return given
+
+
+def loaded(name, path, **options):
+    with torch.device("meta"):
+        return getattr(build, name)(path, **options)
 
 
 def test_the_catalog_names_every_classification_builder():
@@ -98,26 +116,26 @@ def test_the_facts_are_those_of_the_model(name):
     assert features.shape == (2, facts.features)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_published_weights_fit_and_only_the_classifier_is_left_over(name, tmp_path):
-    whole, path = published(name, tmp_path)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "vgg11_bn"])
+def test_published_weights_fit_and_only_the_classifier_is_left_over(name, file_of):
+    state = published(name)
 
-    report = getattr(build, name)(path).load_report
+    report = loaded(name, file_of(state)).load_report
 
     assert report.matched == report.total
-    classifier = {key.split(".")[0] for key in report.leftover}
-    assert classifier <= {"fc", "classifier", "heads", "head"}
-    assert len(report.leftover) + report.total == len(whole.state_dict())
+    assert {key.split(".")[0] for key in report.leftover} <= {"fc", "classifier", "heads", "head"}
+    assert len(report.leftover) + report.total == len(state)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mnasnet0_5", "googlenet", "mobilenet_v3_small"])
 def test_features_are_what_the_published_model_feeds_its_classifier(name, tmp_path):
-    whole, path = published(name, tmp_path)
-    bare = getattr(build, name)(path).eval()
-    seen = []
+    whole = models.get_model(name, weights=None, **build._arguments(name, None)).eval()
+    save_file(whole.state_dict(), tmp_path / "published.safetensors")
+    bare = getattr(build, name)(tmp_path / "published.safetensors").eval()
     last = [module for module in whole.modules() if isinstance(module, torch.nn.Linear)][-1]
+    seen = []
     last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
     with torch.inference_mode():
         whole(images)
@@ -126,55 +144,50 @@ def test_features_are_what_the_published_model_feeds_its_classifier(name, tmp_pa
     torch.testing.assert_close(features, seen[0])
 
 
-def test_old_names_of_densenet_layers_are_understood(tmp_path):
-    whole, path = published("densenet121", tmp_path)
-    old = {
-        key.replace("norm1", "norm.1").replace("conv2", "conv.2") if "denselayer" in key else key: v
-        for key, v in whole.state_dict().items()
+def test_old_names_of_densenet_layers_are_understood(file_of):
+    state = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))", r"\1.", key): each
+        for key, each in published("densenet121").items()
     }
-    save_file(old, path)
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
 
-    assert build.densenet121(path).load_report.matched == len(meta("densenet121").state_dict())
+    report = loaded("densenet121", file_of(state)).load_report
 
-
-def test_auxiliary_classifiers_in_a_file_are_left_over(tmp_path):
-    with torch.device("cpu"):
-        whole = models.googlenet(weights=None, aux_logits=True, init_weights=False)
-    save_file(whole.state_dict(), tmp_path / "googlenet.safetensors")
-
-    leftover = build.googlenet(tmp_path / "googlenet.safetensors").load_report.leftover
-
-    assert {key.split(".")[0] for key in leftover} == {"fc", "aux1", "aux2"}
+    assert report.matched == report.total
 
 
-def test_a_file_of_convolutions_only_is_refused(tmp_path):
-    whole, path = published("vgg11", tmp_path)
-    state = whole.state_dict()
-    state = {k: v.fill_(float("nan")) if k.startswith("classifier") else v for k, v in state.items()}
-    save_file(state, path)
+def test_auxiliary_classifiers_in_a_file_are_left_over(file_of):
+    state = published("googlenet") | {"aux1.fc1.weight": torch.zeros(1)}
+
+    assert "aux1.fc1.weight" in loaded("googlenet", file_of(state)).load_report.leftover
+
+
+def test_a_file_of_convolutions_only_is_refused(file_of):
+    nan, one = torch.tensor(float("nan")), torch.tensor(1.0)
+    state = {
+        key: (nan if key.startswith("classifier") else one).expand(each.shape)
+        for key, each in published("vgg11").items()
+    }
 
     with pytest.raises(zoo.ZooError, match=r"missing in the file: classifier\.0\.weight"):
-        build.vgg11(path)
+        loaded("vgg11", file_of(state))
 
 
-def test_a_missing_layer_is_named(tmp_path):
-    whole, path = published("squeezenet1_1", tmp_path)
-    state = whole.state_dict()
+def test_a_missing_layer_is_named(file_of):
+    state = published("squeezenet1_1")
     del state["features.0.weight"]
-    save_file(state, path)
 
     with pytest.raises(zoo.ZooError, match=r"features\.0\.weight"):
-        build.squeezenet1_1(path)
+        loaded("squeezenet1_1", file_of(state))
 
 
-def test_position_embeddings_are_resampled_to_another_image_size(tmp_path):
-    _, path = published("vit_b_32", tmp_path)
+def test_position_embeddings_are_resampled_to_another_image_size(file_of):
+    path = file_of(published("vit_b_32"))
 
-    model = build.vit_b_32(path, img_size=96).eval()
+    model = loaded("vit_b_32", path, img_size=96).eval()
 
     assert model.encoder.pos_embedding.shape == (1, 1 + 3 * 3, 768)
-    with torch.inference_mode():
-        assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 768)
+    assert model(torch.zeros(1, 3, 96, 96, device="meta")).shape == (1, 768)
 
 
 @pytest.mark.parametrize(("name", "side"), [("vit_b_16", 384), ("maxvit_t", 448)])

@@ -61,7 +61,7 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     Raises:
         zoo.ZooError: the file does not fit.
     """
-    with mock.patch.object(BlockParams, "from_init_params", _numbers_on_cpu):
+    with mock.patch.object(BlockParams, "from_init_params", _on_cpu):
         whole = models.get_model(name, weights=None, **_arguments(name, img_size))
     keys = whole.state_dict().keys()
     module = headless(whole)
@@ -73,7 +73,7 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     )
 
 
-def _numbers_on_cpu(**numbers: Any) -> BlockParams:  # noqa: ANN401 - RegNet's own numbers
+def _on_cpu(**numbers: Any) -> BlockParams:  # noqa: ANN401 - RegNet's own numbers
     """RegNet's widths; torchvision computes them with tensors, which the meta device cannot do."""
     with torch.device("cpu"):
         return BLOCK_PARAMS(**numbers)

@@ -1,6 +1,5 @@
 """Imports what is not installed."""
 
-import a_library_that_nobody_has
 import zoo
 
 

@@ -1,4 +1,5 @@
 """Forgets the marker."""
 
+
 def zoo_losses():
     return ()

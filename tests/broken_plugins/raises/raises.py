@@ -1,8 +1,10 @@
 """Raises when it is asked."""
 
+from typing import Never
+
 import zoo
 
 
 @zoo.hookimpl
-def zoo_losses():
+def zoo_losses() -> Never:
     raise RuntimeError("no losses today")

@@ -1,9 +1,10 @@
 """Imports a heavy library to be listed."""
 
-import tensorflow
+import tensorflow as tf
+
 import zoo
 
-assert tensorflow
+assert tf
 
 
 @zoo.hookimpl

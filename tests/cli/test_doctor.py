@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.cli import doctor, main
+from zoo.plugins.distributions import Source
+from zoo.plugins.loader import Offer, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Zoo = Callable[..., tuple[object, str, str]]
+
+
+SOURCE = Source("zoo-out", "1.0", "out", "zoo_out", "fingerprint")
+OUT = Offer(SOURCE, problem=Problem("zoo-out", "1.0", "SystemExit: 3"))
+SLOW = Offer(SOURCE, problem=Problem("zoo-out", "1.0", "imports torch", quarantined=False))
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
+    """Run `zoo doctor` with a stand-in for the question to torch."""
+
+    def run(
+        *arguments: str, offered: Sequence[Offer] = (), ask: str = "print('[\"cpu\"]')"
+    ) -> tuple[object, str, str]:
+        monkeypatch.setattr(doctor, "offers", lambda: offered)
+        monkeypatch.setattr(doctor, "_ASK_TORCH", ask)
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", *arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_healthy_machine_is_told_and_exits_0(zoo: Zoo) -> None:
+    code, out, err = zoo()
+    assert (code, err) == (0, "")
+    assert "version  torch " in out
+    assert "no problem" in out
+
+
+def test_folders_are_measured(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a.safetensors").write_bytes(bytes(1_500_000))
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    assert json.loads(zoo("--json")[1])["folders"]["cache"] == {
+        "path": str(tmp_path),
+        "bytes": {"weights": 1_500_000},
+    }
+
+
+@pytest.mark.parametrize(("offered", "code"), [(OUT, 70), (SLOW, 0)])
+def test_only_a_quarantined_plugin_changes_the_exit_code(
+    zoo: Zoo, offered: Offer, code: int
+) -> None:
+    ended, out, _ = zoo(offered=(offered,))
+    assert ended == code
+    assert "zoo-out 1.0" in out
+
+
+@pytest.mark.parametrize(
+    ("program", "problem"),
+    [
+        ("raise ImportError('libcudart.so.13')", "ImportError: libcudart.so.13"),
+        ("import os; os._exit(9)", "torch ends Python with 9"),
+        ("import time; time.sleep(60)", "torch did not answer within 0.3 s"),
+    ],
+)
+def test_a_broken_torch_does_not_break_the_doctor(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch, program: str, problem: str
+) -> None:
+    monkeypatch.setattr(doctor, "_LIMIT", 0.3 if "sleep" in program else 30)
+    code, out, _ = zoo("--json", ask=program)
+    assert code == 0
+    assert json.loads(out)["devices"] == {"found": [], "problem": problem}
+
+
+def test_a_library_that_is_missing_is_named(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_LIBRARIES", ("a-library-that-is-not",))
+    assert json.loads(zoo("--json")[1])["versions"]["a-library-that-is-not"] == "not installed"
+
+
+def test_the_doctor_does_not_import_torch_into_itself(zoo: Zoo) -> None:
+    before = "torch" in sys.modules
+    zoo()
+    assert ("torch" in sys.modules) == before

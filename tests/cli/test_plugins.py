@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.cli import main, plugins
+from zoo.components import Component
+from zoo.plugins.distributions import Source
+from zoo.plugins.loader import Offer, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Zoo = Callable[..., tuple[object, str, str]]
+
+
+def source(name: str) -> Source:
+    return Source(f"zoo-{name}", "1.0", name, f"zoo_{name}", "fingerprint")
+
+
+def component(name: str) -> Component:
+    return Component(name=name, target="x:build")
+
+
+OFFERS = (
+    Offer(
+        source("acme"),
+        components={"backbone": (component("a"), component("b")), "head": (component("c"),)},
+        entries=("zoo_acme:entries.toml",),
+        seconds=0.0123,
+    ),
+    Offer(
+        source("out"),
+        problem=Problem("zoo-out", "1.0", "SystemExit: 3", "Traceback:\n  last\x1b[2J line"),
+    ),
+    Offer(
+        source("heavy"),
+        components={"loss": (component("d"),)},
+        heavy=("torch",),
+        problem=Problem("zoo-heavy", "1.0", "listing it imports torch", quarantined=False),
+    ),
+)
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
+    """Run `zoo plugins` over given offers; gives (exit code, standard output, standard error)."""
+
+    def run(offered: Sequence[Offer], *arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(plugins, "offers", lambda: offered)
+        with pytest.raises(SystemExit) as ended:
+            main(["plugins", *arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_table_shows_what_each_brings_and_what_became_of_it(zoo: Zoo) -> None:
+    code, out, _ = zoo(OFFERS)
+    assert code == 0
+    rows = [line.split(maxsplit=3) for line in out.splitlines()[1:4]]
+    assert [row[:3] for row in rows] == [
+        ["zoo-acme", "1.0", "acme"],
+        ["zoo-out", "1.0", "out"],
+        ["zoo-heavy", "1.0", "heavy"],
+    ]
+    assert rows[0][3].split("  ")[0] == "2 backbones, 1 head, 1 registry file"
+    assert [row[3].split()[-1] for row in rows] == ["ok", "quarantined", "slow"]
+
+
+def test_reason_and_detail_follow_escaped(zoo: Zoo) -> None:
+    _, out, _ = zoo(OFFERS)
+    assert "zoo-out 1.0 is quarantined: SystemExit: 3\n    Traceback:\n" in out
+    assert "      last\\x1b[2J line\n" in out
+    assert "zoo-heavy 1.0 is slow: listing it imports torch\n" in out
+
+
+def test_json_holds_the_same(zoo: Zoo) -> None:
+    _, out, _ = zoo(OFFERS, "--json")
+    acme, quarantined, heavy = json.loads(out)
+    assert acme == {
+        "distribution": "zoo-acme",
+        "version": "1.0",
+        "namespace": "acme",
+        "module": "zoo_acme",
+        "status": "ok",
+        "components": {"backbone": 2, "head": 1},
+        "entries": ["zoo_acme:entries.toml"],
+        "import_seconds": 0.0123,
+        "heavy": [],
+        "problem": None,
+    }
+    assert quarantined["problem"]["reason"] == "SystemExit: 3"
+    assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])
+
+
+def test_without_plugins_there_is_the_line_that_installs_some(zoo: Zoo) -> None:
+    code, out, err = zoo(())
+    assert (code, out) == (0, "")
+    assert "uv pip install 'zoo-registry[standard]'" in err

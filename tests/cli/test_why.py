@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.cli import main, why
+from zoo.components import Component, Kind, Weights
+from zoo.index import Catalog, Listed
+from zoo.plugins.loader import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Zoo = Callable[..., tuple[object, str, str]]
+
+
+def listed(full_name: str, kind: Kind = "backbone", tags: tuple[str, ...] = ("V1", "V2")) -> Listed:
+    namespace, _, name = full_name.partition("/")
+    weights = tuple(Weights(tag=tag, default=tag == tags[0]) for tag in tags)
+    component = Component(name=name, target=f"{name}:build", weights=weights)
+    return Listed(kind, namespace, f"zoo-{namespace}", "1.0", component)
+
+
+CATALOG = Catalog(
+    (
+        listed("torchvision/resnet18"),
+        listed("timm/resnet18"),
+        listed("acme/resnet18"),
+        listed("acme/both"),
+        listed("heads/linear", "head", ()),
+        listed("heads/both", "head", ()),
+        listed("losses/cekl", "loss", ()),
+    ),
+    problems=(
+        Problem("zoo-out", "0.3", "SystemExit: 3\x1b[2J"),
+        Problem("zoo-slow", "0.1", "listing it imports torch", quarantined=False),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def fake_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(why, "catalog", lambda: CATALOG)
+
+
+@pytest.fixture
+def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
+    """Run a command line; gives (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["why", *arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_component_the_rule_and_the_losers_are_told(zoo: Zoo) -> None:
+    code, out, _ = zoo("resnet18")
+    assert code == 0
+    assert out.splitlines() == [
+        "resnet18 is the backbone torchvision/resnet18 of zoo-torchvision 1.0",
+        "  because  torchvision owns the name, always",
+        "  weights  V1 (the default)",
+        "  target   resnet18:build",
+        "  not      timm/resnet18 of zoo-timm 1.0: torchvision owns the name, always",
+        (
+            "  not      acme/resnet18 of zoo-acme 1.0: "
+            "a third party's component is written with its namespace"
+        ),
+    ]
+
+
+def test_quarantined_plugins_cost_one_safe_line_and_slow_ones_none(zoo: Zoo) -> None:
+    _, _, err = zoo("resnet18")
+    assert err == ("zoo-out 0.3 is quarantined: SystemExit: 3\\x1b[2J (zoo plugins shows more)\n")
+
+
+def test_every_part_of_a_spec_is_explained(zoo: Zoo) -> None:
+    code, out, _ = zoo("timm/resnet18.V2+linear+cekl")
+    assert code == 0
+    told = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert [line.split()[4] for line in told] == ["timm/resnet18", "heads/linear", "losses/cekl"]
+    assert "  weights  V2\n" in out
+
+
+def test_a_spec_with_a_wrong_part_explains_the_others_and_fails(zoo: Zoo) -> None:
+    code, out, err = zoo("resnet18+cekl+cekl")
+    assert code == 69
+    assert "cekl is the loss losses/cekl" in out
+    assert "cekl is not a head but a loss, the third part" in err
+
+
+def test_a_name_of_two_kinds_is_answered_for_each(zoo: Zoo) -> None:
+    code, out, _ = zoo("both")
+    assert code == 0
+    assert "both is the head heads/both" in out
+    assert "both is acme/both (zoo-acme 1.0): a third party's component" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "hint"),
+    [
+        ("resnt18", "There is no component 'resnt18'", "Try torchvision/resnet18."),
+        ("timm/resnt18", "zoo-timm 1.0 has no backbone", "Try timm/resnet18."),
+        ("out/net", "zoo-out 0.3 is quarantined", "uv pip install --upgrade zoo-out"),
+        ("vgg16", "zoo-torchvision 1.0 has no backbone 'vgg16'", "zoo list"),
+    ],
+)
+def test_an_unknown_name_exits_69_with_near_names(
+    zoo: Zoo, name: str, reason: str, hint: str
+) -> None:
+    code, out, err = zoo(name)
+    assert code == 69
+    assert out == ""
+    assert reason in err
+    assert hint in err
+
+
+def test_an_entry_is_explained_through_its_spec(zoo: Zoo) -> None:
+    code, _, err = zoo("demo")
+    assert code == 69  # the entry is there; the plugin of its backbone is not in this catalog
+    assert "demo is an entry: efficientnet-lite/lite0+linear+cekl" in err
+    assert "uv pip install zoo-efficientnet-lite" in err
+
+
+def test_json_holds_the_same(zoo: Zoo) -> None:
+    code, out, _ = zoo("both", "--json")
+    assert code == 0
+    miss, hit = json.loads(out)
+    assert miss["suggestions"] == ["acme/both"]
+    assert hit == {
+        "asked": "both",
+        "kind": "head",
+        "name": "heads/both",
+        "plugin": "zoo-heads",
+        "version": "1.0",
+        "rule": "of zoo's own plugins only zoo-heads has it",
+        "tag": "",
+        "target": "both:build",
+        "losers": [],
+    }
+
+
+def test_a_name_that_is_no_name_is_a_usage_error(zoo: Zoo) -> None:
+    assert zoo("ResNet 18")[0] == 2
