@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from zoo.components import Component
+from zoo.components import Component, Kind
 from zoo.errors import PluginFault, Unavailable
 from zoo.index import Catalog, Listed, assemble, catalog, load_target
 from zoo.plugins.distributions import Source
@@ -23,7 +23,9 @@ def listed(target: str = "json:dumps", **parts: Any) -> Listed:  # noqa: ANN401 
 def offer(namespace: str, problem: Problem | None = None, **kinds: tuple[str, ...]) -> Offer:
     source = Source(f"zoo-{namespace}", "1.0", namespace, "module", "fingerprint")
     components = {
-        kind: tuple(Component(name=name, target="a:b", aliases=(f"{name}_old",)) for name in names)
+        cast("Kind", kind): tuple(
+            Component(name=name, target="a:b", aliases=(f"{name}_old",)) for name in names
+        )
         for kind, names in kinds.items()
     }
     entries = (f"zoo_{namespace}:entries.toml",)

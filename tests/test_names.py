@@ -156,8 +156,14 @@ def test_the_table_of_owners_names_only_first_party_namespaces() -> None:
 
 NAMES = ("resnet18", "alexnet", "linear", "tinynet", "other")
 NAMESPACES = (*FIRST_PARTY, "acme", "bolt", "resnet18")
+
+
+def plugin(namespace: str, held: set[tuple[Kind, str]]) -> tuple[Listed, ...]:
+    return tuple(listed(f"{namespace}/{name}", kind) for kind, name in held)
+
+
 plugins = st.builds(
-    lambda namespace, held: tuple(listed(f"{namespace}/{name}", kind) for kind, name in held),
+    plugin,
     st.sampled_from(NAMESPACES),
     st.sets(st.tuples(st.sampled_from(KINDS), st.sampled_from(NAMES)), min_size=1),
 )

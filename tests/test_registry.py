@@ -9,7 +9,7 @@ import zoo
 from zoo import folders, registry, toml
 from zoo.errors import InputMissing, UnknownName, UsageError
 from zoo.index import catalog
-from zoo.plan import resolve
+from zoo.resolve import resolve
 from zoo.registry import Placed, Registry
 from zoo.registry_file import json_schema
 

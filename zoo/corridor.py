@@ -88,7 +88,10 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
         draft = prepare(spec, given, registry_file=registry_file, listener=hears)
+        for line in draft.notes():
+            hears.note(line)
         watchers = observers.select(observe, hears.note)
+        runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
         folder = runfolder.create(Path(out) if out else None, draft.plan.entry or spec)
         with _ending(folder):
             folder.write_plan(draft.plan, summary.versions(draft.plan))
@@ -117,8 +120,7 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
     with stopping.listening() as stop:
         plan = folder.plan()
         check_plugins(plan, catalog())
-        draft = prove(plan, same_data(folder, plan, hears))
-        hot.room("device").settle_modes(draft.device, deterministic=bool(plan["deterministic"]))
+        draft = prove(plan, same_data(folder, plan, hears), phases=plan.phases)
         with _ending(folder):
             return _carry_out(folder, draft, hears, stop, (), resumed=True)
 
@@ -134,16 +136,16 @@ def _carry_out(
 ) -> Run:
     """From a proved plan to a finished run folder."""
     plan, began = draft.plan, time.perf_counter()
+    weights = _weights(plan, hears, stop)
     images, dataset = ingested(plan, draft.dataset, hears, stop)
     if len(dataset.splits) != len(draft.dataset.splits):
         draft = prove(plan, dataset)
         plan = draft.plan
         folder.write_plan(plan, summary.versions(plan))
     folder.write(runfolder.SPLIT, dataset.to_json(seed=int(plan["seed"])))
-    weights = _weights(plan, hears, stop)
     trio = makers(plan)
     model = hot.room("assemble").build_model(
-        trio[:2], weights, hot.room("session").head_context(plan, draft.proof), int(plan["seed"])
+        trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
     )
     loaded = getattr(model.backbone, "load_report", None)
     if loaded is not None:
@@ -157,7 +159,7 @@ def _carry_out(
         images=images,
         device=draft.device,
         listener=hears,
-        stop=stop,
+        pause=stop.check,
         checkpoints=folder.path / runfolder.CHECKPOINTS,
     )
     session.timed("setup", began)
@@ -172,8 +174,8 @@ def _carry_out(
         observers.epoch(watchers, folder.path, record)
 
     try:
-        hot.room("session").train(session, append=append, resumed=found)
-        scores = hot.room("session").final_scores(session)
+        hot.room("train").train(session, append=append, resumed=found)
+        scores = hot.room("train").final_scores(session)
         told = summary.build(session, draft.proof, scores, loaded, time.perf_counter() - began)
         summary.save_model(folder, session, draft.proof)
         folder.write(runfolder.SUMMARY, told)

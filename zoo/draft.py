@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,20 @@ from zoo.data.dataset import Dataset, survey
 from zoo.data.ingest import cores
 from zoo.errors import Mismatch, UsageError
 from zoo.index import Catalog, Listed, catalog, load_target
-from zoo.plan import Chosen, DataCounts, Plan, resolve, settle
+from zoo.plan import Chosen, DataCounts, Plan
 from zoo.progress import Listener, Silent
+from zoo.resolve import resolve, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zoo.phases import PhasePlan
     from zoo.runfolder import RunFolder
     from zoo.training.assemble import Maker, Proof
     from zoo.training.device import Device
+
+#: the largest class over the smallest, from which a warning is due
+_UNBALANCED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,16 @@ class Draft:
     dataset: Dataset
     proof: Proof
     device: Device
+
+    def notes(self) -> list[str]:
+        """What the user should think about before a long run."""
+        counts = self.plan.counts
+        if counts is None or counts.imbalance <= _UNBALANCED or self.plan["balance"] != "none":
+            return []
+        return [
+            f"data: classes are unbalanced {counts.imbalance:.0f}:1; consider "
+            "--set balance=sampler and --metric macro_f1"
+        ]
 
 
 def prepare(
@@ -118,8 +133,14 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
     return dataset.with_splits(splits).without(gone_rows)
 
 
-def prove(plan: Plan, dataset: Dataset) -> Draft:
-    """Settle a plan for its data and device, and prove that its parts fit."""
+def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -> Draft:
+    """Settle a plan for its data and device, and prove that its parts fit.
+
+    Args:
+        plan: as resolved.
+        dataset: the data that it is for.
+        phases: those of a run that goes on; decided anew where there are none.
+    """
     layout = plan.backbone.component.facts.layout
     device = hot.room("device").choose(
         str(plan["device"]), str(plan["precision"]), str(plan["channels_last"]), layout=layout
@@ -131,8 +152,10 @@ def prove(plan: Plan, dataset: Dataset) -> Draft:
         sum(dataset.counts("test")),
     )
     plan = settle(
-        plan, counts, hot.room("session").description(device), accelerator=device.accelerator
+        plan, counts, hot.room("device").description(device), accelerator=device.accelerator
     )
+    if phases:
+        plan = replace(plan, phases=phases)
     hot.room("device").settle_modes(device, deterministic=bool(plan["deterministic"]))
     proof = hot.room("assemble").prove(
         makers(plan),

@@ -76,6 +76,7 @@ class Lines(Silent):
         if self._total:
             rate = self._done / max(seconds, 1e-9)
             self.note(f"{self._stage}: {self._done} {self._unit}, {seconds:.1f} s, {rate:.0f}/s")
+        self._total = 0
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """See `Listener`."""

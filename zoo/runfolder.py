@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from zoo.history import EpochRecord
 
+#: where numbered run folders go
+RUNS = "runs"
 PLAN = "plan.json"
 CLASSES = "classes.json"
 SPLIT = "split.json"
@@ -126,7 +128,7 @@ def create(out: Path | None, name: str) -> RunFolder:
         CannotCreate: it is there and not empty, or cannot be made.
     """
     if out is None:
-        return _numbered(Path("runs"), slug(name))
+        return _numbered(Path(RUNS), slug(name))
     try:
         out.mkdir(parents=True, exist_ok=True)
         taken = any(out.iterdir())
@@ -137,6 +139,17 @@ def create(out: Path | None, name: str) -> RunFolder:
         message = f"The output folder {out} is not empty."
         raise CannotCreate(message, hint="Choose another --out, or zoo resume it if it is a run.")
     return RunFolder(out)
+
+
+def refuse_inside(out: Path, data: Path) -> None:
+    """Never write into the user's images.
+
+    Raises:
+        CannotCreate: `out` is the data folder, or lies inside it.
+    """
+    if out.resolve().is_relative_to(data.resolve()):
+        message = f"The run folder would lie inside the data folder {data}."
+        raise CannotCreate(message, hint="Choose a folder outside of it with --out.")
 
 
 def _numbered(parent: Path, name: str) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -49,8 +50,7 @@ def listening() -> Iterator[Stop]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
         if stop.signal is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            os._exit(_CODES[signal.Signals(number)])
         stop.signal = signal.Signals(number)
 
     old = {number: signal.signal(number, on_signal) for number in _CODES}

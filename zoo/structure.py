@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zoo import hot, registry
 from zoo.draft import makers
 from zoo.index import catalog
-from zoo.plan import resolve
+from zoo.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -33,7 +33,8 @@ def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(doctor, "_ASK_TORCH", ask)
         with pytest.raises(SystemExit) as ended:
             main(["doctor", *arguments])
-        return ended.value.code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
 
     return run
 

@@ -52,7 +52,8 @@ def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(plugins, "offers", lambda: offered)
         with pytest.raises(SystemExit) as ended:
             main(["plugins", *arguments])
-        return ended.value.code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
 
     return run
 

@@ -40,7 +40,8 @@ def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
     def run(*arguments: str) -> tuple[object, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(["prefer", *arguments])
-        return ended.value.code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
 
     return run
 

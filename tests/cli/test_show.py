@@ -11,7 +11,7 @@ from zoo.cli.show import command
 from zoo.components import ByOption, Component, Facts, Option, Preprocess, Weights
 from zoo.errors import InputMissing, Mismatch, UnknownName, UsageError
 from zoo.index import Catalog, Listed
-from zoo.plan import resolve
+from zoo.resolve import resolve
 from zoo.runfolder import RunFolder
 
 NET = Component(

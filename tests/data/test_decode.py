@@ -132,7 +132,7 @@ def test_floats_are_shares_or_are_refused(wrong: float) -> None:
 
 
 def test_lab_is_converted() -> None:
-    assert pixel(upright_rgb(Image.new("LAB", (2, 2), (0, 128, 128)))) == [0, 0, 0]
+    assert max(pixel(upright_rgb(Image.new("LAB", (2, 2), (0, 128, 128))))) < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.data.draws import bits, order, uniform
@@ -30,6 +30,7 @@ def python_bits(seed: int, stream: str, *counters: int) -> int:
     return state
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(INTEGERS, st.text(), st.lists(INTEGERS, max_size=4))
 def test_a_draw_is_a_pure_function_in_0_to_1(seed: int, stream: str, counters: list[int]) -> None:
     one = uniform(seed, stream, *counters)
@@ -78,6 +79,7 @@ def test_seeds_next_to_each_other_are_independent() -> None:
     assert np.abs(off_diagonal).max() < 0.08
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(0, 10_000), unique=True), st.integers(0, 99))
 def test_order_is_a_permutation_of_the_set(samples: list[int], epoch: int) -> None:
     found = order(1, "full", epoch, samples)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from zoo.data.ingest import Images, ingest, unreadable
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 RECIPE = Preprocess(size=(16, 24), resize=(20, 30))
@@ -37,7 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def take(paths: list[Path], scratch: Path, **options: Any) -> Images:
+def take(paths: list[Path], scratch: Path, **options: Any) -> Images:  # noqa: ANN401 - passed on
     wants: dict[str, Any] = {
         "want_pixels": [place % 2 == 0 for place in range(len(paths))],
         "want_canvas": [place % 3 != 0 for place in range(len(paths))],
@@ -56,7 +57,11 @@ def test_children_and_threads_give_the_same(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int]] = []
-    one = take(files, tmp_path, jobs=2, progress=lambda *at: seen.append(at))
+
+    def note(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    one = take(files, tmp_path, jobs=2, progress=note)
     assert seen == [(done, 20) for done in range(1, 21)]
     monkeypatch.setattr(module, "FEW", 100)
     two = take(files, tmp_path, jobs=3)
@@ -118,6 +123,7 @@ def test_no_files_make_empty_arrays(tmp_path: Path) -> None:
     images = take([], tmp_path)
     assert images.pixels.shape == (0, 16, 24, 3)
     assert images.sizes.shape == (0, 2)
+    assert images.pixels_row.dtype == images.canvas_row.dtype == np.int64
 
 
 FAULTY = """
@@ -139,9 +145,12 @@ def with_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     start = subprocess.Popen
     code = FAULTY.format(fault=fault)
 
-    def faulty(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert command[1:] == ["-m", "zoo.data.worker"]
-        return start([command[0], "-c", code], **options)
+    def faulty(
+        command: list[str],
+        **options: Any,  # noqa: ANN401 - passed on
+    ) -> subprocess.Popen[bytes]:
+        assert command[1:] == ["-P", "-m", "zoo.data.worker"]
+        return start([command[0], "-P", "-c", code], **options)
 
     monkeypatch.setattr(pool.subprocess, "Popen", faulty)
 
@@ -178,9 +187,10 @@ def test_a_file_that_takes_for_ever_is_given_up(
 def test_a_child_that_cannot_start_says_why(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        pool, "child_environment", lambda *_: {"PYTHONPATH": "", "PYTHONHOME": "/none"}
-    )
+    def nowhere(_parent: Mapping[str, str]) -> dict[str, str]:
+        return {"PYTHONPATH": "", "PYTHONHOME": "/none"}
+
+    monkeypatch.setattr(pool, "child_environment", nowhere)
     with pytest.raises(RuntimeError, match="cannot start"):
         take(files, tmp_path)
 
@@ -190,9 +200,10 @@ def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path
         if done == 3:
             raise KeyboardInterrupt
 
+    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         take(files, tmp_path, progress=stop)
-    gc.collect()
+    assert threading.active_count() == before
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,9 +243,11 @@ def test_the_room_never_imports_torch_and_children_never_run_the_script(
         "    want_canvas=[True] * len(paths), canvas_side=8, scratch=Path('scratch'))\n"
         "print(len(images.problems), sorted({'torch', 'torchvision', 'timm'} & set(sys.modules)))\n"
     )
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/json.py").write_text("raise RuntimeError")
     path = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, script], cwd=tmp_path / "work", env={**os.environ, "PYTHONPATH": path},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr == ""

@@ -3,8 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from zoo.plugins.child import survey
+
+if TYPE_CHECKING:
+    from tests.plugins.conftest import Site
 
 TWO_FAULTS = """
 import zoo
@@ -15,9 +19,6 @@ def zoo_heads():
 """
 WRAPPER = """
 import zoo
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
 
 
 @zoo.hookimpl(wrapper=True)

@@ -86,6 +86,31 @@ def test_what_the_metadata_says_against_a_plugin(
     assert reason in sources(site.path)[0].refused
 
 
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("entry_points.txt", b"[zoo]\nacme = \xff\n"),
+        ("METADATA", b""),
+        ("METADATA", b"\xff\xfe"),
+    ],
+)
+def test_a_half_removed_distribution_is_no_plugin_and_harms_no_other(
+    site: Site, file: str, data: bytes
+) -> None:
+    (site.add("acme", "1.0", ENTRY, MODULE) / file).write_bytes(data)
+    site.add("bolt", "1.0", ENTRY, MODULE)
+    assert [one.distribution for one in sources(site.path)] == ["bolt"]
+
+
+@pytest.mark.parametrize("text", ["[zoo]\nacme_zoo\n", "[zoo]\n"])
+def test_entry_points_that_cannot_be_read_are_a_reason(site: Site, text: str) -> None:
+    (site.add("acme", "1.0", ENTRY, MODULE) / "entry_points.txt").write_text(text)
+    site.add("bolt", "1.0", ENTRY, MODULE)
+    acme, bolt = sources(site.path)
+    assert acme.refused.startswith("its metadata cannot be read: ")
+    assert not bolt.refused
+
+
 def test_an_impostor_does_not_harm_the_owner(site: Site) -> None:
     site.add("timm", "1.0", ENTRY, MODULE)
     site.add("zoo-timm", "1.0", ENTRY, MODULE)

@@ -28,6 +28,10 @@ def option(**parts: Any) -> dict[str, dict[str, Option]]:  # noqa: ANN401 - faul
     return {"options": {"width": Option(**parts)}}
 
 
+def facts(**parts: Any) -> dict[str, Facts]:  # noqa: ANN401 - faults of any type
+    return {"facts": Facts(**parts)}
+
+
 def weights(**parts: Any) -> dict[str, tuple[Weights, ...]]:  # noqa: ANN401 - faults of any type
     return {"weights": (replace(TAGGED.weights[0], **parts),)}
 
@@ -38,8 +42,14 @@ def recipe(**parts: Any) -> dict[str, tuple[Weights, ...]]:  # noqa: ANN401 - fa
 
 @pytest.mark.parametrize(
     ("kind", "component"),
-    [("backbone", BACKBONE), ("backbone", TAGGED), ("head", HEAD), ("loss", LOSS)],
-    ids=["backbone", "tagged", "head", "loss"],
+    [
+        ("backbone", BACKBONE),
+        ("backbone", TAGGED),
+        ("head", HEAD),
+        ("head", replace(HEAD, options={"width": Option(type="float", maximum=-5)})),
+        ("loss", LOSS),
+    ],
+    ids=["backbone", "tagged", "head", "bounded above only", "loss"],
 )
 def test_good_components_come_in(kind: Kind, component: Component) -> None:
     assert complaints(kind, [component]) == []
@@ -71,7 +81,7 @@ def test_good_components_come_in(kind: Kind, component: Component) -> None:
         ("head", HEAD, option(type="int", default="3"), "wants int, not '3'"),
         ("head", HEAD, option(type="int", default=9, maximum=8), "of at most 8"),
         ("head", HEAD, option(type="str", default="c", choices=("a", "b")), "one of a, b"),
-        ("head", HEAD, option(type="int", minimum=3, maximum=2), "above its maximum"),
+        ("head", HEAD, option(type="int", minimum=3, maximum=2), "minimum 3 above maximum 2"),
         ("head", HEAD, option(type="colour", default=1), "is ill-formed: KeyError"),
         ("backbone", TAGGED, weights(default=False), "has 0 default weights tags"),
         ("backbone", TAGGED, weights(tag="a.b"), "tag 'a.b', which is not of the form"),
@@ -82,11 +92,11 @@ def test_good_components_come_in(kind: Kind, component: Component) -> None:
         ("backbone", TAGGED, recipe(interpolation="cubic"), "resizes by 'cubic'"),
         ("backbone", TAGGED, recipe(std=(1.0, 0.0, 1.0)), "normalises by"),
         ("backbone", TAGGED, recipe(size=(0, 224)), "below one pixel"),
-        ("backbone", BACKBONE, {"facts": Facts(params=-1)}, "states params = -1"),
-        ("backbone", BACKBONE, {"facts": Facts(layout="graph")}, "states the layout 'graph'"),
+        ("backbone", BACKBONE, facts(params=-1), "states params = -1"),
+        ("backbone", BACKBONE, facts(layout="graph"), "states the layout 'graph'"),
         ("backbone", BACKBONE, {"requires": ("timm>>1",)}, "which is not PEP 508"),
         ("backbone", BACKBONE, {"provides": ["features"]}, "does not survive a JSON round trip"),
-        ("backbone", BACKBONE, {"facts": Facts(params=float("nan"))}, "is ill-formed: ValueError"),
+        ("backbone", BACKBONE, facts(params=float("nan")), "is ill-formed: ValueError"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )

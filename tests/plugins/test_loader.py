@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,15 +10,16 @@ from zoo import folders
 from zoo.plugins import children
 from zoo.plugins.loader import offers
 
-LOSS = """
-import zoo
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
     from tests.plugins.conftest import Site
     from zoo.plugins.distributions import Source
     from zoo.plugins.loader import Offer
+
+LOSS = """
+import zoo
 
 
 @zoo.hookimpl
@@ -42,7 +43,7 @@ def surveys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def names(found: Sequence[Source]) -> list[str]:
+def names(found: Iterable[Offer]) -> list[str]:
     return [one.name for offer in found for listed in offer.components.values() for one in listed]
 
 

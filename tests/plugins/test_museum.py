@@ -62,7 +62,7 @@ def problem(offer: Offer) -> Problem:
 
 
 def test_every_exhibit_is_in_the_table(museum: Path) -> None:
-    folders = {folder.name for folder in museum.iterdir() if folder.is_dir()}
+    folders = {folder.name for folder in museum.iterdir() if (folder / "pyproject.toml").exists()}
     assert folders == {*FAULTS, "hangs"}
 
 

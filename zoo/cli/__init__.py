@@ -80,8 +80,9 @@ def group(*, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; the only place that turns an error into an exit code."""
     try:
-        group.main(args=arguments, prog_name="zoo", standalone_mode=False)
+        code = group.main(args=arguments, prog_name="zoo", standalone_mode=False)
         sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
@@ -104,7 +105,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         traceback.print_exc()
         _say("This is a bug in zoo; the lines above say where.")
         sys.exit(errors.BUG)
-    sys.exit(0)
 
 
 def _report(error: errors.ZooError) -> None:

@@ -143,30 +143,17 @@ def _lines(draft: Draft) -> list[str]:
         ("set", f"{name} = {plan.settings.get(name, '')} ({origin})".replace(" =  ", " "))
         for name, origin in plan.origins.items()
     ]
-    facts += [("note", line) for line in notes(draft)]
+    facts += [("note", line) for line in draft.notes()]
     return [plan.spec, *(f"  {label:9}{text}" for label, text in facts if text)]
 
 
 def _phase(phase: PhasePlan, images: int) -> list[tuple[str, str]]:
     """A phase's numbers, and why those that were decided are what they are."""
     per_epoch = phase.steps_per_epoch(images)
-    return [
-        (
-            phase.name,
-            f"{phase.epochs} epochs of {per_epoch} steps ({phase.epochs * per_epoch}), batch "
-            f"{phase.batch_size}, {phase.optimizer}, lr {phase.lr:g} (head {phase.head_lr:g}), "
-            f"weight decay {phase.weight_decay:g}; keeps the {phase.select} epoch",
-        ),
-        *(("", f"{name}: {why}") for name, why in phase.reasons.items()),
-    ]
-
-
-def notes(draft: Draft) -> list[str]:
-    """What the user should think about before a long run."""
-    counts, said = draft.plan.counts, []
-    if counts and counts.imbalance > 10 and draft.plan["balance"] == "none":  # noqa: PLR2004 - 10:1
-        said.append(
-            f"classes are unbalanced {counts.imbalance:.0f}:1; consider --set balance=sampler "
-            "and --metric macro_f1"
-        )
-    return said
+    numbers = (
+        f"{phase.epochs} epochs of {per_epoch} steps ({phase.epochs * per_epoch}), batch "
+        f"{phase.batch_size}, {phase.optimizer}, lr {phase.lr:g} (head {phase.head_lr:g}), "
+        f"weight decay {phase.weight_decay:g}; keeps the {phase.select} epoch"
+    )
+    reasons = [("", f"{name}: {why}") for name, why in phase.reasons.items()]
+    return [(phase.name, numbers), *reasons]

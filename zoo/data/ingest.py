@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 FEW = 16
 
 _Array = NDArray[np.uint8]
-_Answers = Iterator[tuple[Task, dict[str, Any]]]
+_Answers = Generator[tuple[Task, dict[str, Any]], None, None]
 _Settled = tuple[NDArray[np.int64], tuple["Problem", ...]]
 
 
@@ -141,16 +142,18 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         finally:
             # a mapping outlives its file's name; where it does not, close() removes the folder
             shutil.rmtree(folder, ignore_errors=True)
-    good = np.asarray(sizes[:, 0] > 0)
-    return Images(
+    bad = [problem.index for problem in problems]
+    images = Images(
         pixels=pixels,
-        pixels_row=np.where(good, [task.pixels_row for task in tasks], -1),
+        pixels_row=np.array([task.pixels_row for task in tasks], np.int64),
         canvases=canvases,
-        canvas_row=np.where(good, [task.canvas_row for task in tasks], -1),
+        canvas_row=np.array([task.canvas_row for task in tasks], np.int64),
         sizes=sizes,
         problems=problems,
         folder=folder,
     )
+    images.pixels_row[bad] = images.canvas_row[bad] = -1
+    return images
 
 
 def unreadable(problems: Sequence[Problem]) -> BadData:
@@ -208,14 +211,17 @@ def _settle(
     """The pictures' sizes `[N, 2]` (0 where unreadable) and the problems, in the tasks' order."""
     sizes = np.zeros((len(tasks), 2), np.int64)
     problems: list[Problem] = []
-    for done, (task, answer) in enumerate(answers, 1):
-        if "fault" in answer:
-            raise StorageFault(f"Cannot write the scratch files: {answer['fault']}.", hint=_SPACE)
-        if "reason" in answer:
-            problems.append(Problem(task.index, task.path, answer["reason"]))
-        else:
-            sizes[task.index] = answer["size"]
-        report(done, len(tasks))
+    with closing(answers):  # whatever happens here ends the children
+        for done, (task, answer) in enumerate(answers, 1):
+            if "fault" in answer:
+                raise StorageFault(
+                    f"Cannot write the scratch files: {answer['fault']}.", hint=_SPACE
+                )
+            if "reason" in answer:
+                problems.append(Problem(task.index, task.path, answer["reason"]))
+            else:
+                sizes[task.index] = answer["size"]
+            report(done, len(tasks))
     return sizes, tuple(sorted(problems, key=lambda problem: problem.index))
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.components import Preprocess, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 #: a file that takes longer to decode is given up, seconds
 PATIENCE = 60.0
@@ -62,7 +62,7 @@ class Task:
 
 def in_children(
     tasks: Sequence[Task], order: Order, jobs: int, *, patience: float = PATIENCE
-) -> Iterator[tuple[Task, dict[str, Any]]]:
+) -> Generator[tuple[Task, dict[str, Any]], None, None]:
     """Each task with its answer (see `zoo.data.worker`), as they come.
 
     Args:
@@ -161,7 +161,8 @@ class _Child:
         self._overdue = False
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoo.data.worker"],
+            # -P: a json.py in the working directory is not for us
+            [sys.executable, "-P", "-m", "zoo.data.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._last_words,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from zoo import __version__
@@ -60,30 +61,38 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
         path: folders to look in; `sys.path` if None.
     """
     where = list(sys.path if path is None else path)
-    names = {
-        normalised(found.metadata["Name"])
-        for found in metadata.distributions(path=where)
-        if f"[{GROUP}]" in (found.read_text("entry_points.txt") or "")
-    }
+    named = (_name_of_plugin(found) for found in metadata.distributions(path=where))
+    names = {name for name in named if name}
     # The first of a name counts even if only a later copy of it is a plugin.
     firsts = (next(iter(metadata.distributions(name=one, path=where))) for one in sorted(names))
-    return _without_rivals([_source(one) for one in firsts if _entry_points(one)])
+    return _without_rivals([_source(one) for one in firsts if _name_of_plugin(one)])
 
 
-def _entry_points(distribution: metadata.Distribution) -> list[metadata.EntryPoint]:
-    return [point for point in distribution.entry_points if point.group == GROUP]
+def _name_of_plugin(distribution: metadata.Distribution) -> str:
+    """A plugin's normalised name; empty for every other distribution, and for half-removed ones."""
+    try:
+        offers = f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+        return normalised(distribution.metadata["Name"] or "") if offers else ""
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _source(distribution: metadata.Distribution) -> Source:
-    name = normalised(distribution.metadata["Name"])
+    name = _name_of_plugin(distribution)
     namespace = name.removeprefix("zoo-")
-    points = _entry_points(distribution)
+    version = distribution.metadata["Version"] or "of unknown version"
+    try:
+        points = [point for point in distribution.entry_points if point.group == GROUP]
+        fingerprint = _fingerprint(distribution, points[0].value)
+    except Exception as error:  # noqa: BLE001 - the metadata is a stranger's as well
+        reason = f"its metadata cannot be read: {type(error).__name__}: {error}"
+        return Source(name, version, namespace, module="", fingerprint="", refused=reason)
     return Source(
         distribution=name,
-        version=distribution.version,
+        version=version,
         namespace=namespace,
         module=points[0].value,
-        fingerprint=_fingerprint(distribution, points[0].value),
+        fingerprint=fingerprint,
         refused=_refusal(name, namespace, points),
     )
 
@@ -168,8 +177,12 @@ def _stamps(module: str) -> list[str]:
         return []
     origin = Path(spec.origin)
     files = origin.parent.rglob("*") if spec.submodule_search_locations else [origin]
-    return sorted(
-        f"{path} {status.st_size} {status.st_mtime_ns}"
-        for path in files
-        if "__pycache__" not in path.parts and path.is_file() and (status := path.stat())
-    )
+    return sorted(_stamp(path) for path in files if "__pycache__" not in path.parts)
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # gone since it was listed
+        return ""
+    return f"{path} {status.st_size} {status.st_mtime_ns}" if S_ISREG(status.st_mode) else ""

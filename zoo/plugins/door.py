@@ -120,8 +120,9 @@ def _options(component: Component) -> Iterator[str]:
             complaint = _value(option, value)
             if complaint:
                 yield f"has the option {name!r}, which {complaint}"
-        if not (option.minimum or 0) <= (option.maximum or option.minimum or 0):
-            yield f"has the option {name!r} with minimum {option.minimum} above its maximum"
+        low, high = option.minimum, option.maximum
+        if low is not None and high is not None and low > high:
+            yield f"has the option {name!r} with minimum {low} above maximum {high}"
 
 
 def _value(option: Option, value: object) -> str:

@@ -22,6 +22,7 @@ from zoo.files import write_bytes, write_json
 from zoo.training.fit import Position, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch.optim import Optimizer
@@ -30,14 +31,14 @@ _KEPT = 2
 _MANIFEST = "manifest.json"
 
 
-def save_checkpoint(folder: Path, task: Task, *, phase_index: int, records: int) -> Path:
+def save_checkpoint(folder: Path, task: Task, described: Mapping[str, Any]) -> Path:
     """Write a checkpoint of a phase.
 
     Args:
         folder: the run's `checkpoints/`.
         task: what to save.
-        phase_index: which phase of the run, from 0.
-        records: lines of metrics.jsonl that belong to it.
+        described: what else the run must know to go on: `phase` (which, from 0), `records` (lines
+            of metrics.jsonl that belong to it), and what it says of phases done.
 
     Returns:
         The checkpoint's folder.
@@ -45,7 +46,7 @@ def save_checkpoint(folder: Path, task: Task, *, phase_index: int, records: int)
     Raises:
         StorageFault: it could not be written; older checkpoints are untouched.
     """
-    number = phase_index * 10_000_000 + task.position.step
+    number = described["phase"] * 10_000_000 + task.position.step
     target = folder / f"step-{number:08d}"
     target.mkdir(parents=True, exist_ok=True)
     (target / _MANIFEST).unlink(missing_ok=True)
@@ -53,9 +54,7 @@ def save_checkpoint(folder: Path, task: Task, *, phase_index: int, records: int)
         "state.safetensors": save(_whole(task.learner.state())),
         "optimizer.safetensors": save(_whole(_optimizer_tensors(task.optimizer))),
         "best.safetensors": save(_whole(task.best_state)),
-        "position.json": json.dumps(
-            {"phase": phase_index, "records": records, **asdict(task.position)}
-        ).encode(),
+        "position.json": json.dumps({**described, "position": asdict(task.position)}).encode(),
     }
     for name, data in parts.items():
         write_bytes(target / name, data)
@@ -96,8 +95,7 @@ def restore(task: Task, checkpoint: Path, position: dict[str, Any]) -> None:
     task.learner.restore(state)
     task.best_state = load((checkpoint / "best.safetensors").read_bytes())
     _restore_optimizer(task.optimizer, load((checkpoint / "optimizer.safetensors").read_bytes()))
-    known = {key: value for key, value in position.items() if key not in ("phase", "records")}
-    task.position = Position(**known)
+    task.position = Position(**position["position"])
 
 
 def _is_whole(folder: Path) -> bool:

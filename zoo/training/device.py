@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -130,3 +130,15 @@ def settle_modes(device: Device, *, deterministic: bool) -> None:
     # cuBLAS reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True)
+
+
+def description(device: Device) -> dict[str, Any]:
+    """As plan.json and summary.json have it."""
+    return {
+        "name": device.name,
+        "title": device.title,
+        "precision": device.precision,
+        "channels_last": device.channels_last,
+        "reasons": list(device.reasons),
+        "torch": torch.__version__,
+    }

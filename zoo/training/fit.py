@@ -146,7 +146,7 @@ class Task:
 def run(
     task: Task,
     *,
-    after_step: Callable[[Task], None],
+    after_step: Callable[[], None],
     progress: Callable[[int, float], None],
     name_samples: Callable[[np.ndarray], str],
 ) -> Iterator[EpochRecord]:
@@ -168,18 +168,17 @@ def run(
         order = epoch_order(
             phase.seed, phase.name, position.epoch, task.targets, balanced=phase.balanced
         )
-        lr = 0.0
         task.learner.trained.train()
         for samples in batches(order, phase.batch_size)[position.batch :]:
-            terms, lr = _step(task, samples, name_samples)
+            terms = _step(task, samples, name_samples)
             _account(position, terms, len(samples))
             position.batch += 1
             position.step += 1
             progress(len(samples), sum(terms.values()))
-            after_step(task)
+            after_step()
         trained_seconds = time.perf_counter() - started
         figures = task.validate()
-        record = _record(task, figures, lr)
+        record = _record(task, figures)
         _keep_best(task, figures)
         position.epoch, position.batch, position.seen, position.sums = position.epoch + 1, 0, 0, {}
         speed = (len(order) - already) / max(trained_seconds, 1e-9)
@@ -195,8 +194,8 @@ def vacuous_terms(position: Position) -> tuple[str, ...]:
 
 def _step(
     task: Task, samples: np.ndarray, name_samples: Callable[[np.ndarray], str]
-) -> tuple[dict[str, float], float]:
-    """One optimiser step; returns its loss terms and the learning rate."""
+) -> dict[str, float]:
+    """One optimiser step; returns its loss terms."""
     phase, learner, position = task.phase, task.learner, task.position
     # Dropout and the like: a function of where the step stands, not of what ran before.
     torch.manual_seed(int(draws.bits(phase.seed, f"{phase.name}/torch", position.step)) >> 1)
@@ -217,7 +216,7 @@ def _step(
         if not bool(torch.isfinite(norm)):
             raise _diverged(task, {**values, "gradient": float(norm)}, lr, name_samples(samples))
     task.optimizer.step()
-    return values, lr
+    return values
 
 
 def _batch(task: Task, samples: np.ndarray) -> Batch:
@@ -245,7 +244,7 @@ def _account(position: Position, terms: dict[str, float], samples: int) -> None:
         position.peaks[name] = max(position.peaks.get(name, 0.0), abs(value))
 
 
-def _record(task: Task, figures: tuple[float, float] | None, lr: float) -> EpochRecord:
+def _record(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
     position = task.position
     terms = {name: total / max(1, position.seen) for name, total in position.sums.items()}
     return EpochRecord(
@@ -256,7 +255,7 @@ def _record(task: Task, figures: tuple[float, float] | None, lr: float) -> Epoch
         terms=terms,
         top1=figures[0] if figures else None,
         macro_f1=figures[1] if figures else None,
-        lr=lr,
+        lr=task.phase.recipe.head_lr * optimise.rate(position.step - 1, task.phase.recipe),
         images_per_second=0.0,
         seconds=0.0,
     )

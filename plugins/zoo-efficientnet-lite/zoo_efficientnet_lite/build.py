@@ -56,7 +56,7 @@ def to_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def renamed(key: str) -> str:
-    """timm's name of one published key: `_blocks.2._bn0.bias` → `blocks.1.1.bn1.bias`."""
+    """What timm calls one published key: `_blocks.2._bn0.bias` → `blocks.1.1.bn1.bias`."""
     layer, _, rest = key.partition(".")
     if layer != "_blocks":
         return f"{AROUND.get(layer, layer)}.{rest}"

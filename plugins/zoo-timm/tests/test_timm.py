@@ -3,25 +3,30 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+import zoo_timm
 from safetensors.torch import save_file
 from timm.data import resolve_data_config
 from timm.models import _registry
-
-import zoo
-import zoo_timm
+from torch import nn
 from zoo_timm import build, survey
 
-COMPONENTS = {component.name: component for component in zoo_timm.zoo_backbones()}
-TAGS = [
-    (name, timm.get_pretrained_cfg(tag))
+import zoo
+
+#: Any: a test may look into a component without asking each time whether the part is there
+COMPONENTS: dict[str, Any] = {one.name: one for one in zoo_timm.zoo_backbones()}
+#: (name, configuration) of every tag that has weights
+TAGS: list[tuple[str, Any]] = [
+    (name, cfg)
     for name in timm.list_models()
-    for tag in _registry._model_with_tags[name]
+    for cfg in map(timm.get_pretrained_cfg, _registry._model_with_tags[name])  # noqa: SLF001 - timm tells tags nowhere else
+    if cfg is not None and cfg.has_weights
 ]
-TAGS = [(name, cfg) for name, cfg in TAGS if cfg.has_weights]
 #: small models of unlike families: the facts of all are checked by benchmarks/assemble_all.py
 SAMPLE = [
     "convnext_atto",
@@ -39,17 +44,29 @@ SAMPLE = [
 ]
 
 
-def saved(model, folder):
+def saved(model: nn.Module, folder: Path) -> Path:
     path = folder / "weights.safetensors"
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
     return path
 
 
-def test_the_catalog_names_every_model():
+def built(name: str, weights: Path | None = None, **options: float | None) -> Any:  # noqa: ANN401 - each model has parts of its own
+    return getattr(build, name)(weights, **options)
+
+
+def cfg_of(name: str) -> Any:  # noqa: ANN401 - never None for a name of timm's
+    return timm.get_pretrained_cfg(name)
+
+
+def published(name: str) -> Any:  # noqa: ANN401 - likewise
+    return timm.create_model(name).eval()
+
+
+def test_the_catalog_names_every_model() -> None:
     assert list(COMPONENTS) == timm.list_models()
 
 
-def test_the_shipped_catalog_is_that_of_the_live_library():
+def test_the_shipped_catalog_is_that_of_the_live_library() -> None:
     shipped = json.loads(survey.CATALOG.read_text("utf-8"))
     live = json.loads(json.dumps(survey.names_and_tags()))
 
@@ -60,23 +77,23 @@ def test_the_shipped_catalog_is_that_of_the_live_library():
     assert bare == live
 
 
-def test_every_tag_with_weights_is_there_and_fits_the_grammar():
+def test_every_tag_with_weights_is_there_and_fits_the_grammar() -> None:
     listed = {(name, each.tag) for name, one in COMPONENTS.items() for each in one.weights}
 
     assert listed == {(name, cfg.tag) for name, cfg in TAGS}
     assert all(re.fullmatch("[A-Za-z0-9_]+", tag) for _, tag in listed)
 
 
-def test_the_default_tag_is_timms_where_that_has_weights():
+def test_the_default_tag_is_timms_where_that_has_weights() -> None:
     for name, one in COMPONENTS.items():
         defaults = [each.tag for each in one.weights if each.default]
-        theirs = timm.get_pretrained_cfg(name)
+        theirs = cfg_of(name)
         assert len(defaults) == bool(one.weights)
         if theirs.has_weights:
             assert defaults == [theirs.tag]
 
 
-def test_preprocessing_is_what_timm_resolves_for_each_tag():
+def test_preprocessing_is_what_timm_resolves_for_each_tag() -> None:
     for name, cfg in TAGS:
         ours = COMPONENTS[name].tagged(cfg.tag).preprocess
         theirs = resolve_data_config(pretrained_cfg=cfg.to_dict())
@@ -87,27 +104,25 @@ def test_preprocessing_is_what_timm_resolves_for_each_tag():
         assert (ours.mean, ours.std) == (tuple(theirs["mean"]), tuple(theirs["std"]))
 
 
-def test_every_tag_says_where_its_weights_are():
+def test_every_tag_says_where_its_weights_are() -> None:
     for name, cfg in TAGS:
         source = COMPONENTS[name].tagged(cfg.tag).source
         assert source.removeprefix("hf-hub:") in (cfg.hf_hub_id, cfg.url)
 
 
-def test_every_model_has_its_facts():
+def test_every_model_has_its_facts() -> None:
     facts = {name: one.facts for name, one in COMPONENTS.items()}
 
     assert [name for name, each in facts.items() if not each.params or not each.features] == []
     assert {each.layout for each in facts.values()} == {"conv", "token"}
-    assert all(
-        facts[name].input_size == timm.get_pretrained_cfg(name).input_size[1:] for name in facts
-    )
+    assert all(facts[name].input_size == cfg_of(name).input_size[1:] for name in facts)
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_the_facts_are_those_of_the_model(name):
+def test_the_facts_are_those_of_the_model(name: str) -> None:
     facts = COMPONENTS[name].facts
     with torch.device("meta"):
-        model = getattr(build, name)(None).eval()
+        model = built(name).eval()
 
     assert sum(parameter.numel() for parameter in model.parameters()) == facts.params
     features = model(torch.zeros(2, 3, *facts.input_size, device="meta"))
@@ -115,20 +130,20 @@ def test_the_facts_are_those_of_the_model(name):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet", "test_convnext"])
-def test_published_weights_fit_and_only_the_classifier_is_left_over(name, tmp_path):
-    whole = timm.create_model(name)
+def test_published_weights_fit_but_for_the_classifier(name: str, tmp_path: Path) -> None:
+    whole = published(name)
 
-    model = getattr(build, name)(saved(whole, tmp_path))
+    model = built(name, saved(whole, tmp_path))
 
-    published = whole.state_dict()
-    assert all(torch.equal(value, published[key]) for key, value in model.state_dict().items())
+    theirs = whole.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in model.state_dict().items())
     assert model.load_report.matched == model.load_report.total
-    assert set(model.load_report.leftover) == published.keys() - model.state_dict().keys()
+    assert set(model.load_report.leftover) == theirs.keys() - model.state_dict().keys()
 
 
-def test_features_are_what_the_published_model_feeds_its_classifier(tmp_path):
-    whole = timm.create_model("test_resnet").eval()
-    model = build.test_resnet(saved(whole, tmp_path)).eval()
+def test_features_are_what_the_published_model_feeds_its_classifier(tmp_path: Path) -> None:
+    whole = published("test_resnet")
+    model = built("test_resnet", saved(whole, tmp_path)).eval()
     images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 
     with torch.inference_mode():
@@ -137,83 +152,89 @@ def test_features_are_what_the_published_model_feeds_its_classifier(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "test_vit", "test_convnext2"])
-def test_a_backbone_that_was_saved_loads_again(name, tmp_path):
-    bare = build.build(name, None)
+def test_a_backbone_that_was_saved_loads_again(name: str, tmp_path: Path) -> None:
+    bare = built(name)
 
-    model = build.build(name, saved(bare, tmp_path))
+    model = built(name, saved(bare, tmp_path))
 
-    assert str(model.load_report) == f"matched {len(bare.state_dict())} of {model.load_report.total}"
+    assert (
+        str(model.load_report) == f"matched {len(bare.state_dict())} of {model.load_report.total}"
+    )
     assert all(torch.equal(value, model.state_dict()[k]) for k, value in bare.state_dict().items())
 
 
-def test_a_saved_swin_loads_at_another_size_without_being_taken_for_an_old_file(tmp_path):
-    bare = build.build("swin_tiny_patch4_window7_224", None)
+def test_a_saved_swin_is_not_taken_for_an_old_file_at_another_size(
+    tmp_path: Path,
+) -> None:
+    bare = built("swin_tiny_patch4_window7_224")
     path = saved(bare, tmp_path)
 
-    model = build.build("swin_tiny_patch4_window7_224", path, img_size=256)
+    model = built("swin_tiny_patch4_window7_224", path, img_size=256)
 
     assert model.load_report.leftover == ()
     downsample = "layers.1.downsample.reduction.weight"
     assert torch.equal(model.state_dict()[downsample], bare.state_dict()[downsample])
 
 
-def test_position_embeddings_are_resampled_to_another_image_size(tmp_path):
-    whole = timm.create_model("test_vit")
+def test_position_embeddings_are_resampled_to_another_image_size(tmp_path: Path) -> None:
+    whole = published("test_vit")
 
-    model = build.test_vit(saved(whole, tmp_path), img_size=96).eval()
+    model = built("test_vit", saved(whole, tmp_path), img_size=96).eval()
 
     assert model.pos_embed.shape[1] < whole.pos_embed.shape[1]
     with torch.inference_mode():
         assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 64)
 
 
-def test_at_its_own_size_a_vision_transformer_keeps_its_position_embeddings(tmp_path):
-    whole = timm.create_model("test_vit")
+def test_at_its_own_size_a_vision_transformer_keeps_its_position_embeddings(tmp_path: Path) -> None:
+    whole = published("test_vit")
     side = whole.pretrained_cfg["input_size"][1]
 
-    model = build.test_vit(saved(whole, tmp_path), img_size=side)
+    model = built("test_vit", saved(whole, tmp_path), img_size=side)
 
     assert torch.equal(model.pos_embed, whole.pos_embed)
 
 
-def test_a_missing_layer_is_named(tmp_path):
-    whole = timm.create_model("test_resnet")
+def test_a_missing_layer_is_named(tmp_path: Path) -> None:
+    whole = published("test_resnet")
     del whole.layer1[0].conv1
 
     with pytest.raises(zoo.ZooError, match=r"layer1\.0\.conv1\.weight"):
-        build.test_resnet(saved(whole, tmp_path))
+        built("test_resnet", saved(whole, tmp_path))
 
 
-def test_files_without_the_last_norm_get_a_fresh_one(tmp_path):
-    whole = timm.create_model("convnextv2_atto", num_classes=0)
-    whole.head.norm = torch.nn.Identity()
+def test_files_without_the_last_norm_get_a_fresh_one(tmp_path: Path) -> None:
+    whole = built("convnextv2_atto")
+    whole.head.norm = nn.Identity()
 
-    model = build.convnextv2_atto(saved(whole, tmp_path))
+    model = built("convnextv2_atto", saved(whole, tmp_path))
 
     assert torch.equal(model.head.norm.weight, torch.ones(320))
 
 
-def test_options_reach_the_model():
+def test_options_reach_the_model() -> None:
     with torch.device("meta"):
-        model = build.test_vit(None, drop_path_rate=0.5, img_size=None)
+        model = built("test_vit", drop_path_rate=0.5, img_size=None)
 
     assert model.blocks[-1].drop_path1.drop_prob == 0.5
 
 
-def test_options_are_offered_where_the_model_takes_them():
+def test_options_are_offered_where_the_model_takes_them() -> None:
     assert set(COMPONENTS["vit_base_patch16_224"].options) == {"drop_path_rate", "img_size"}
     assert set(COMPONENTS["vgg16"].options) == set()
 
 
-def test_an_unknown_name_is_no_builder():
+def test_an_unknown_name_is_no_builder() -> None:
     with pytest.raises(AttributeError, match="has no model 'resnet19'"):
         build.resnet19  # noqa: B018 - asking is the test
 
 
-def test_another_release_gives_names_and_tags_and_keeps_known_facts(monkeypatch):
+def test_another_release_keeps_known_facts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     live = [{"name": "resnet18"}, {"name": "resnet20"}]
-    monkeypatch.setattr(zoo_timm, "version", lambda _: "99.0")
-    monkeypatch.setattr(zoo_timm, "_live", lambda: live)
+    monkeypatch.setattr(zoo_timm, "version", {"timm": "99.0"}.get)
+    monkeypatch.setattr(zoo_timm, "live", lambda: live)
 
     known, unknown = zoo_timm.zoo_backbones()
 
@@ -221,11 +242,11 @@ def test_another_release_gives_names_and_tags_and_keeps_known_facts(monkeypatch)
     assert (unknown.name, unknown.facts.features) == ("resnet20", None)
 
 
-def test_names_and_tags_are_told_by_a_process_of_its_own():
-    assert [record["name"] for record in zoo_timm._live()] == timm.list_models()
+def test_names_and_tags_are_told_by_a_process_of_its_own() -> None:
+    assert [record["name"] for record in zoo_timm.live()] == timm.list_models()
 
 
-def test_listing_imports_neither_torch_nor_timm():
+def test_listing_imports_neither_torch_nor_timm() -> None:
     script = (
         "import sys, zoo_timm as plugin; list(plugin.zoo_backbones());"
         "sys.exit(bool({'torch', 'timm', 'torchvision'} & set(sys.modules)))"

@@ -1,9 +1,9 @@
 """timm's backbones, read from a list that ships with this package: listing imports no timm.
 
-`catalog.json` holds what `zoo_timm.survey` found by building every model of one timm release: names,
-pretrained tags, and what only building tells (parameters, width of the features). Under another
-release the names and tags are asked of that release, in a child process, and what is known of a name
-is kept.
+`catalog.json` holds what `zoo_timm.survey` found by building every model of one timm release:
+names, pretrained tags, and what only building tells (parameters, width of the features). Under
+another release the names and tags are asked of that release, in a child process, and what is known
+of a name is kept.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def zoo_backbones() -> Iterator[zoo.Component]:
     shipped = json.loads(files(__name__).joinpath("catalog.json").read_text("utf-8"))
     records = shipped["models"]
     if version("timm") != shipped["timm"]:
-        records = merged(_live(), records)
+        records = merged(live(), records)
     yield from map(component, records)
 
 
@@ -69,7 +69,7 @@ def merged(live: list[Record], shipped: list[Record]) -> list[Record]:
     ]
 
 
-def _live() -> list[Record]:
+def live() -> list[Record]:
     """Names and tags of the installed timm, told by a process of its own."""
     command = [sys.executable, "-m", f"{__name__}.survey", "--quick"]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own module

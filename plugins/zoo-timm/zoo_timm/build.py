@@ -33,7 +33,7 @@ MAPS = "mobilenetv5_*_enc"
 #: what a published file may hold beside its classifier: pooling, projection and training heads that
 #: the bare backbone does not have, and that timm leaves out as well
 ASIDE = ("attn_pool.", "AuxLogits.", "merger.", "aligner.")
-#: architectures with tags whose files lack the last norm (timm then keeps a fresh one, and so do we)
+#: architectures with tags whose files lack the last norm; timm keeps a fresh one, and so do we
 FRESH_NORM = ("convnextv2_*", "davit_*_fl")
 
 
@@ -75,8 +75,13 @@ def _pooled(name: str, module: nn.Module) -> nn.Module:
     """The module itself, made to average its map where it would give one."""
     if fnmatch(name, MAPS):
         # A hook, not a wrapper: the keys of the weights stay timm's.
-        module.register_forward_hook(lambda _, __, feature_map: feature_map.mean((2, 3)))
+        module.register_forward_hook(_mean_of_map)
     return module
+
+
+def _mean_of_map(_: nn.Module, __: tuple[Tensor, ...], feature_map: Tensor) -> Tensor:
+    """`[N, D, h, w]` → `[N, D]`."""
+    return feature_map.mean((2, 3))
 
 
 def _classifier_keys(name: str, module: nn.Module, options: dict[str, Any]) -> tuple[str, ...]:

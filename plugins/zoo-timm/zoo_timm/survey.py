@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a program of its own: what it prints is its progress
 """Writes `catalog.json`: what the installed timm offers, and what only building its models tells.
 
 ::
@@ -22,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from fnmatch import fnmatch
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import timm
 import torch
@@ -32,6 +33,7 @@ from torch import nn
 
 import zoo
 from zoo.components import Crop, Interpolation, to_json
+from zoo_timm import merged
 from zoo_timm.build import build
 
 if TYPE_CHECKING:
@@ -60,33 +62,42 @@ SPDX = {
 
 
 def names_and_tags() -> list[Record]:
-    """Every model of the installed timm with its fetchable tags; builds none."""
-    return [to_json_record(name) for name in timm.list_models()]
+    """Every model of the installed timm with its tags that have weights; builds none."""
+    return [_named(name) for name in timm.list_models()]
 
 
-def to_json_record(name: str) -> Record:
-    """The model's name and weights as the catalog has them."""
-    default = timm.get_pretrained_cfg(name)
-    tags = [timm.get_pretrained_cfg(tag) for tag in _registry._model_with_tags[name]]  # noqa: SLF001 - timm tells tags nowhere else
-    tags = [cfg for cfg in tags if cfg.has_weights]
-    chosen = default.tag if default.has_weights else tags[0].tag if tags else None
-    weights = [to_json(weights_of(cfg, default=cfg.tag == chosen)) for cfg in tags]
+def _named(name: str) -> Record:
+    tags = _registry._model_with_tags[name]  # noqa: SLF001 - timm tells the order nowhere else
+    cfgs = [cfg for cfg in map(_cfg, tags) if cfg.has_weights]
+    theirs = _cfg(name)
+    default = theirs.tag if theirs.has_weights else cfgs[0].tag if cfgs else None
+    weights = [to_json(weights_of(cfg, default=cfg.tag == default)) for cfg in cfgs]
     return {"name": name, **({"weights": weights} if weights else {})}
+
+
+def _cfg(name: str) -> PretrainedCfg:
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None:
+        message = f"timm has no configuration of {name}"
+        raise LookupError(message)
+    return cfg
 
 
 def weights_of(cfg: PretrainedCfg, *, default: bool) -> zoo.Weights:
     """One pretrained tag as data."""
-    hub = f"hf-hub:{cfg.hf_hub_id}" if cfg.hf_hub_id else ""
-    if hub and cfg.hf_hub_filename:
-        hub += f"/{cfg.hf_hub_filename}"
-    found = None if hub else HASH.search(cfg.url or "")
+    url = str(cfg.url or "")
+    found = HASH.search(url)
+    source, sha256 = (url, found[1] if found else "")
+    if cfg.hf_hub_id:
+        file = f"/{cfg.hf_hub_filename}" if cfg.hf_hub_filename else ""
+        source, sha256 = f"hf-hub:{cfg.hf_hub_id}{file}", ""
     licence = cfg.license or ""
     return zoo.Weights(
-        tag=cfg.tag,
+        tag=cfg.tag or "",
         default=default,
         preprocess=preprocess_of(cfg),
-        source=hub or cfg.url or "",
-        sha256=found[1] if found else "",
+        source=source,
+        sha256=sha256,
         licence=SPDX.get(licence, licence),
         classes=cfg.num_classes,
     )
@@ -94,7 +105,7 @@ def weights_of(cfg: PretrainedCfg, *, default: bool) -> zoo.Weights:
 
 def preprocess_of(cfg: PretrainedCfg) -> zoo.Preprocess:
     """What `timm.data.create_transform` would do in evaluation, as data."""
-    data = resolve_data_config(pretrained_cfg=cfg.to_dict())
+    data: dict[str, Any] = resolve_data_config(pretrained_cfg=cfg.to_dict())
     height, width = data["input_size"][1:]
     share = data["crop_pct"]
     return zoo.Preprocess(
@@ -102,15 +113,21 @@ def preprocess_of(cfg: PretrainedCfg) -> zoo.Preprocess:
         resize=(math.floor(height / share), math.floor(width / share)),
         crop=cast("Crop", data["crop_mode"]),
         interpolation=cast("Interpolation", data["interpolation"]),
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
+        mean=_of_channels(data["mean"]),
+        std=_of_channels(data["std"]),
     )
+
+
+def _of_channels(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 def facts_of(name: str) -> Record:
     """Builds the model, runs it, and says what it is: `facts` and the options that it `takes`."""
-    size = tuple(timm.get_pretrained_cfg(name).input_size[1:])
-    model, device = _built(name)
+    cfg = _cfg(name)
+    size = cfg.input_size[1:]
+    model, device = _built(name, size)
     features = _width(model, size, device)
     facts = zoo.Facts(
         params=sum(parameter.numel() for parameter in model.parameters()),
@@ -118,51 +135,46 @@ def facts_of(name: str) -> Record:
         input_size=size,
         layout=layout_of(model),
     )
-    takes = _takes(name, model, size)
+    takes = ["drop_path_rate"] if _drops_paths(model) else []
+    if cfg.fixed_input_size and _resizes(name, size):
+        takes.append("img_size")
     return {"facts": to_json(facts), **({"takes": takes} if takes else {})}
 
 
-def layout_of(model: nn.Module) -> str:
+def layout_of(model: nn.Module) -> Literal["conv", "token"]:
     """`"conv"` or `"token"`, by the share of convolutions among the layers with weights."""
     convolutions = sum(isinstance(module, nn.Conv2d) for module in model.modules())
     linear = sum(isinstance(module, nn.Linear) for module in model.modules())
     return "conv" if convolutions >= CONV_SHARE * (convolutions + linear) else "token"
 
 
-def _built(name: str) -> tuple[nn.Module, str]:
-    for device in ("meta", "cpu"):
-        try:
-            with torch.device(device):
-                model = build(name, None)
-            size = tuple(timm.get_pretrained_cfg(name).input_size[1:])
-            _width(model, size, device)
-        except Exception:
-            if device == "cpu":
-                raise
-        else:
-            return model, device
-    raise AssertionError
+def _built(name: str, size: tuple[int, int]) -> tuple[nn.Module, str]:
+    """The model where it can be built and run: on the meta device, else on the CPU."""
+    try:
+        with torch.device("meta"):
+            model = build(name, None)
+        _width(model, size, "meta")
+    except Exception:  # noqa: BLE001 - whatever meta tensors cannot do, the CPU will judge
+        return build(name, None), "cpu"
+    return model, "meta"
 
 
-def _width(model: nn.Module, size: tuple[int, ...], device: str) -> int:
+def _width(model: nn.Module, size: tuple[int, int], device: str) -> int:
+    images = torch.zeros(2, 3, *size, device=device)
     with torch.inference_mode():
-        features = model.eval()(torch.zeros(2, 3, *size, device=device))
+        features = model.eval()(images)
     rows, width = features.shape
-    if rows != 2:
+    if rows != len(images):
         message = f"features of shape {tuple(features.shape)}"
         raise ValueError(message)
     return int(width)
 
 
-def _takes(name: str, model: nn.Module, size: tuple[int, ...]) -> list[str]:
-    known = inspect.signature(type(model).__init__).parameters
-    takes = ["drop_path_rate"] if "drop_path_rate" in known else []
-    if "img_size" in known and _resizes(name, size):
-        takes.append("img_size")
-    return takes
+def _drops_paths(model: nn.Module) -> bool:
+    return "drop_path_rate" in inspect.signature(type(model).__init__).parameters
 
 
-def _resizes(name: str, size: tuple[int, ...]) -> bool:
+def _resizes(name: str, size: tuple[int, int]) -> bool:
     """Whether the model can be built for, and then runs at, twice its input size."""
     side = 2 * max(size)
     try:
@@ -195,24 +207,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.quick:
         json.dump(records, sys.stdout)
         return 0
-    known: dict[str, Record] = {}
-    if CATALOG.exists():
-        known = {item["name"]: item for item in json.loads(CATALOG.read_text("utf-8"))["models"]}
-    for record in records:
-        kept = ("facts", "takes") if not asked.all else ()
-        record.update({key: known[record["name"]][key] for key in kept if key in known.get(record["name"], {})})
+    if CATALOG.exists() and not asked.all:
+        records = merged(records, json.loads(CATALOG.read_text("utf-8"))["models"])
     write(records)
-    missing = [r for r in records if "facts" not in r and fnmatch(r["name"], asked.only)]
-    failed = measure(records, missing, asked.jobs)
-    return 1 if failed else 0
+    lacking = [
+        each for each in records if "facts" not in each and fnmatch(each["name"], asked.only)
+    ]
+    return int(measure(records, lacking, asked.jobs) > 0)
 
 
-def measure(records: list[Record], missing: list[Record], jobs: int) -> int:
-    """Fills in the facts of `missing`, writing the catalog as they come; how many failed."""
+def measure(records: list[Record], lacking: list[Record], jobs: int) -> int:
+    """Fills in the facts of `lacking`, writing the catalog as they come; how many failed."""
     failed = 0
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, context) as pool:
-        futures = {pool.submit(facts_of, record["name"]): record for record in missing}
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        futures = {pool.submit(facts_of, record["name"]): record for record in lacking}
         for done, future in enumerate(as_completed(futures), 1):
             record = futures[future]
             try:

@@ -40,7 +40,7 @@ def zoo_backbones() -> Iterator[zoo.Component]:
     shipped = json.loads(files(__name__).joinpath("catalog.json").read_text("utf-8"))
     records = shipped["models"]
     if version("torchvision").partition("+")[0] != shipped["torchvision"]:  # +cpu, +cu132
-        records = merged(_live(), records)
+        records = merged(live(), records)
     yield from map(component, records)
 
 
@@ -62,7 +62,7 @@ def merged(live: list[Record], shipped: list[Record]) -> list[Record]:
     ]
 
 
-def _live() -> list[Record]:
+def live() -> list[Record]:
     """Names and tags of the installed torchvision, told by a process of its own."""
     command = [sys.executable, "-m", f"{__name__}.survey", "--quick"]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own module

@@ -61,8 +61,8 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     Raises:
         zoo.ZooError: the file does not fit.
     """
-    with mock.patch.object(BlockParams, "from_init_params", _on_cpu):
-        whole = models.get_model(name, weights=None, **_arguments(name, img_size))
+    with mock.patch.object(BlockParams, "from_init_params", on_cpu):
+        whole = models.get_model(name, weights=None, **arguments(name, img_size))
     keys = whole.state_dict().keys()
     module = headless(whole)
     if weights is None:
@@ -73,7 +73,7 @@ def build(name: str, weights: Path | None, *, img_size: int | None = None) -> nn
     )
 
 
-def _on_cpu(**numbers: Any) -> BlockParams:  # noqa: ANN401 - RegNet's own numbers
+def on_cpu(**numbers: Any) -> BlockParams:  # noqa: ANN401 - RegNet's own numbers
     """RegNet's widths; torchvision computes them with tensors, which the meta device cannot do."""
     with torch.device("cpu"):
         return BLOCK_PARAMS(**numbers)
@@ -84,16 +84,17 @@ def headless(model: nn.Module) -> nn.Module:
     match model:
         case models.MNASNet():
             # Rebuilt since MNASNet refuses state dicts without its own version stamp.
-            pool = nn.AdaptiveAvgPool2d(1)
             return nn.Sequential(
-                OrderedDict(layers=model.layers, pool=pool, flatten=nn.Flatten())
+                OrderedDict[str, nn.Module](
+                    layers=model.layers, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()
+                )
             )
         case models.SqueezeNet():
-            model.classifier = nn.AdaptiveAvgPool2d(1)
+            model.add_module("classifier", nn.AdaptiveAvgPool2d(1))
         case models.VisionTransformer():
-            model.heads = nn.Identity()
+            model.add_module("heads", nn.Identity())
         case models.SwinTransformer():
-            model.head = nn.Identity()
+            model.add_module("head", nn.Identity())
         case nn.Module(fc=nn.Linear()):
             if isinstance(getattr(model, "dropout", None), nn.Dropout):
                 model.dropout = nn.Identity()
@@ -109,7 +110,7 @@ def headless(model: nn.Module) -> nn.Module:
     return model
 
 
-def _arguments(name: str, img_size: int | None) -> dict[str, Any]:
+def arguments(name: str, img_size: int | None) -> dict[str, Any]:
     """What the torchvision builder must be told beside the name."""
     side = img_size or SIDES.get(name)
     if name.startswith("vit_"):
@@ -135,6 +136,6 @@ def _fitted(module: nn.Module, state: State) -> State:
             interpolate_embeddings(module.image_size, module.patch_size, OrderedDict(state))
         )
     if isinstance(module, models.VGG):
-        # IMAGENET1K_FEATURES has NaN for its linear layers: they are missing, and must be said to be.
+        # IMAGENET1K_FEATURES has NaN for its linear layers: they shall count as missing.
         return {key: value for key, value in state.items() if value.isfinite().all()}
     return state

@@ -2,4 +2,5 @@
 
 import time
 
+print("still thinking", flush=True)
 time.sleep(600)

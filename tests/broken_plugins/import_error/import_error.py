@@ -1,5 +1,6 @@
 """Imports what is not installed."""
 
+import a_library_that_nobody_has
 import zoo
 
 

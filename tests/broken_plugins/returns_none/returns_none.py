@@ -4,5 +4,5 @@ import zoo
 
 
 @zoo.hookimpl
-def zoo_losses() -> None:
+def zoo_losses():
     pass

@@ -1,10 +1,9 @@
 """Imports a heavy library to be listed."""
 
-import tensorflow as tf
-
+import tensorflow
 import zoo
 
-assert tf
+assert tensorflow
 
 
 @zoo.hookimpl

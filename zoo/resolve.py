@@ -1,0 +1,253 @@
+"""From what the user typed to a plan.
+
+`resolve` goes as far as words do: names, options, weights, views. `settle` finishes a plan when the
+data and the device are known: how many epochs, which batch size, which learning rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import ports
+from zoo.components import KINDS, Component, Kind, Option, Preprocess, Value, Weights
+from zoo.errors import BadData, InputMissing, Unavailable, UsageError
+from zoo.names import preferences
+from zoo.names import resolve as resolve_name
+from zoo.options import problems, read, refuse
+from zoo.phases import decide
+from zoo.plan import Chosen, DataCounts, Plan, WeightsChoice, canonical
+from zoo.registry_file import Placed
+from zoo.settings import SETTINGS, split_settings
+from zoo.spec import Part, Spec, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zoo.index import Catalog
+    from zoo.registry import Registry
+
+COMMAND_LINE = "command line"
+
+
+def resolve(
+    request: str,
+    given: Mapping[str, object],
+    *,
+    catalog: Catalog,
+    book: Registry,
+    origin: str = COMMAND_LINE,
+) -> Plan:
+    """What the user asked for, as far as words go.
+
+    Args:
+        request: a spec, or an entry's name (no `+` in it).
+        given: settings and component options (`head.dropout`) of the command line.
+        catalog: all components.
+        book: all entries and defaults.
+        origin: what to call the place that `given` comes from.
+
+    Raises:
+        SpecError: the spec does not parse, or the trio cannot fit.
+        UnknownName: a component or an entry is not there.
+        UsageError: settings or options are unknown or ill-typed; all are named at once.
+        Unavailable: the backbone has no weights that could be fetched.
+        InputMissing: the weights file is not there.
+    """
+    entry = None if "+" in request else book.entry(request)
+    spec = parse(entry.spec if entry else request)
+    placed: dict[str, Placed] = dict(book.defaults)
+    placed |= entry.settings if entry else {}
+    placed |= {key: Placed(value, origin) for key, value in given.items()}  # type: ignore[arg-type]
+    wanted = preferences()
+    found = tuple(
+        resolve_name(catalog, kind, part, wanted)
+        for kind, part in zip(KINDS, spec.parts, strict=True)
+    )
+    settings, component_options = split_settings(placed)
+    teacher = Placed("", "")
+    if "teacher" not in found[2].listed.component.options:
+        # `loss.teacher` is the engine's own: it computes the teacher's answers for the loss.
+        teacher = component_options["loss"].pop("teacher", teacher)
+    _refuse_all(spec, [one.listed.component for one in found], settings, component_options)
+    trio = tuple(
+        Chosen(
+            one.listed.kind,
+            one.listed.namespace,
+            one.listed.plugin,
+            one.listed.version,
+            _option_values(one.listed.component, part, component_options[one.listed.kind]),
+            one.listed.component,
+            one.rule,
+        )
+        for one, part in zip(found, spec.parts, strict=True)
+    )
+    values, origins = _setting_values(settings, component_options)
+    backbone, head, loss = trio
+    backbone = _with_image_size(backbone, values["image_size"])
+    _check_ports((backbone, head, loss), catalog)
+    extras = ports.extras(loss.component, loss.options)
+    weights, preprocess = _weights(backbone, spec.backbone.tag, values)
+    plan = Plan(
+        spec="",
+        entry=entry.name if entry else "",
+        backbone=backbone,
+        head=head,
+        loss=loss,
+        weights=weights,
+        preprocess=preprocess,
+        views=ports.views(head.component, loss.component, head.options, loss.options),
+        extras=extras,
+        teacher=_teacher(str(teacher.value), extras, loss),
+        data=str(values["data"] or ""),
+        settings=values,
+        origins=origins,
+    )
+    return replace(plan, spec=canonical(plan))
+
+
+def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, accelerator: bool) -> Plan:
+    """Finish a plan: decide from the data and the device what the user left open.
+
+    Raises:
+        BadData: a class has no training image.
+        UsageError: `balance=weights` with a loss that does not honour weights.
+    """
+    empty = [name for name, count in zip(counts.classes, counts.train, strict=True) if not count]
+    if empty:
+        raise BadData(
+            f"No training image is left of: {', '.join(empty)}.",
+            hint="Add images to these classes, or take their folders away.",
+        )
+    if plan["balance"] == "weights" and not plan.loss.component.weighted:
+        raise UsageError(
+            f"balance=weights: the loss {plan.loss.full_name} does not weigh samples.",
+            hint="Use --set balance=sampler.",
+        )
+    phases = decide(
+        plan.settings,
+        images=counts.images,
+        accelerator=accelerator,
+        pretrained=plan.weights.mode != "none",
+        layout=plan.backbone.component.facts.layout,
+        has_val=counts.val > 0,
+    )
+    return replace(plan, counts=counts, device=dict(device), phases=phases)
+
+
+def _option_values(
+    component: Component, part: Part, placed: Mapping[str, Placed]
+) -> dict[str, Value | None]:
+    """Every option: `--set` and files before what the spec says, then the default."""
+    given: dict[str, object] = {name: one.value for name, one in placed.items()}
+    given = {**given, **dict(part.options)}
+    given |= {name: one.value for name, one in placed.items() if one.origin == COMMAND_LINE}
+    return {
+        name: read(option, given[name]) if name in given else option.default
+        for name, option in component.options.items()
+    }
+
+
+def _refuse_all(
+    spec: Spec,
+    components: Iterable[Component],
+    settings: Mapping[str, Placed],
+    options: Mapping[Kind, Mapping[str, Placed]],
+) -> None:
+    """One error for everything that is wrong with settings and options, wherever it was written."""
+    found = []
+    for name, one in settings.items():
+        found += _placed_problems(SETTINGS, name, one, name)
+    for kind, component, part in zip(KINDS, components, spec.parts, strict=True):
+        for name, text in part.options:
+            where = f"{kind} {component.name}: "
+            found += problems(component.options, {name: text}, where=where)
+        for name, one in options[kind].items():
+            found += _placed_problems(component.options, name, one, f"{kind}.{name}")
+    refuse(found)
+
+
+def _placed_problems(
+    options: Mapping[str, Option], name: str, one: Placed, shown: str
+) -> list[str]:
+    place = "" if one.origin == COMMAND_LINE else f"{one.origin}: "
+    prefix = shown.removesuffix(name)
+    return problems(options, {name: one.value}, where=f"{place}{prefix}")
+
+
+def _setting_values(
+    settings: Mapping[str, Placed], options: Mapping[Kind, Mapping[str, Placed]]
+) -> tuple[dict[str, Value | None], dict[str, str]]:
+    values = {
+        name: read(option, settings[name].value) if name in settings else option.default
+        for name, option in SETTINGS.items()
+    }
+    origins = {name: one.origin for name, one in settings.items()}
+    origins |= {
+        f"{kind}.{name}": one.origin for kind in KINDS for name, one in options[kind].items()
+    }
+    return values, origins
+
+
+def _with_image_size(backbone: Chosen, size: Value | None) -> Chosen:
+    """Tell a backbone that must know its input's size when it is built."""
+    if size is None or "img_size" not in backbone.component.options:
+        return backbone
+    return replace(backbone, options={**backbone.options, "img_size": size})
+
+
+def _check_ports(trio: tuple[Chosen, Chosen, Chosen], catalog: Catalog) -> None:
+    backbone, head, loss = trio
+    ports.check(
+        (backbone.component, head.component, loss.component),
+        (backbone.options, head.options, loss.options),
+        heads={one.full_name: one.component for one in catalog.of("head")},
+        losses={one.full_name: one.component for one in catalog.of("loss")},
+    )
+
+
+def _weights(
+    backbone: Chosen, tag: str, values: Mapping[str, Value | None]
+) -> tuple[WeightsChoice, Preprocess]:
+    component, wanted = backbone.component, str(values["weights"])
+    weights = component.tagged(tag) if tag else component.default_weights()
+    preprocess = _preprocess(component, weights, values["image_size"])
+    if wanted == "none":
+        return WeightsChoice("none"), preprocess
+    if wanted != "default":
+        file = Path(wanted).expanduser()
+        if not file.is_file():
+            raise InputMissing(
+                f"--weights {wanted}: there is no such file.",
+                hint="Use --weights default, --weights none, or a path to a weights file.",
+            )
+        return WeightsChoice("file", tag, file=str(file.resolve())), preprocess
+    if weights is None or not weights.source:
+        raise Unavailable(
+            f"{backbone.full_name} has no pretrained weights that can be fetched.",
+            hint="Use --weights FILE, or --weights none to train from random weights.",
+        )
+    return WeightsChoice("tag", weights.tag, weights.source, weights.sha256), preprocess
+
+
+def _preprocess(component: Component, weights: Weights | None, size: Value | None) -> Preprocess:
+    found = weights.preprocess if weights else Preprocess()
+    if weights is None and component.facts.input_size:
+        found = found.resized(component.facts.input_size[0])
+    return found.resized(int(size)) if size is not None else found
+
+
+def _teacher(teacher: str, extras: tuple[str, ...], loss: Chosen) -> str:
+    wanted = "teacher_logits" in extras
+    if wanted and not teacher:
+        raise UsageError(
+            f"The loss {loss.full_name} needs a teacher: a finished run with the same classes.",
+            hint="Add --set loss.teacher=runs/NAME.",
+        )
+    if teacher and not wanted:
+        raise UsageError(
+            f"loss.teacher is given, and the loss {loss.full_name} takes no teacher.",
+            hint="Choose cekl:target=teacher, or leave loss.teacher out.",
+        )
+    return str(Path(teacher).expanduser().resolve()) if teacher else ""

@@ -1,0 +1,307 @@
+"""A run's phases, one after the other, from a built model to its scores."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from zoo.contracts import HeadContext, LossContext
+from zoo.errors import Stopped
+from zoo.phases import decide
+from zoo.training import checkpoints, fit, optimise
+from zoo.training.assemble import build_loss
+from zoo.training.evaluate import Scores, quick_scores, score
+from zoo.training.features import image_feed, set_scale, split_features
+from zoo.training.feeds import FeatureFeed, Feed
+from zoo.training.model import fingerprint, thaw
+from zoo.training.order import class_weights
+from zoo.training.predictor import head_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from torch import nn
+
+    from zoo.history import EpochRecord
+    from zoo.phases import PhasePlan
+    from zoo.plan import Plan
+    from zoo.training.assemble import Proof
+    from zoo.training.session import Session
+
+#: what training on an image costs, in forward passes
+_TRAINING_COST = 3
+
+
+def train(
+    session: Session,
+    *,
+    append: Callable[[EpochRecord], None],
+    resumed: tuple[dict[str, Any], Path] | None = None,
+) -> None:
+    """Carry out the plan's phases; afterwards the session's model is the finished one.
+
+    Args:
+        session: see there.
+        append: takes each epoch's record.
+        resumed: a checkpoint's position and folder, to go on from.
+
+    Raises:
+        Diverged: a loss is not finite.
+        Stopped: somebody asked; a checkpoint is saved.
+    """
+    position, folder = resumed or ({"phase": 0, "records": 0}, None)
+    first, records = int(position["phase"]), int(position["records"])
+    session.phases = list(position.get("phases", []))
+    session.frozen = dict(position.get("frozen", {}))
+    if first == 0:
+        set_scale(session)
+        _say_cost(session)
+    for index, phase in enumerate(session.plan.phases[first:], first):
+        started = time.perf_counter()
+        task = prepare(session, phase)
+        if index == first and folder is not None:
+            checkpoints.restore(task, folder, position)
+        records = _carry_out(session, task, index, records, append)
+        session.timed(phase.name, started)
+
+
+def prepare(session: Session, phase: PhasePlan) -> fit.Task:
+    """A phase's task: modules, optimiser, feed and validation."""
+    plan, model, device = session.plan, session.model, session.device
+    counts = plan.counts
+    assert counts is not None  # noqa: S101 - settled before the model was built
+    probing = phase.name == "probe"
+    steps = phase.epochs * phase.steps_per_epoch(counts.images)
+    loss = build_loss(
+        session.makers[2],
+        LossContext(
+            classes=len(counts.classes),
+            class_counts=counts.train,
+            embedding=session.proof.embedding,
+            steps=steps,
+        ),
+        session.seed,
+    ).to(device.torch)
+    if not probing:
+        thaw(model, norms_still=phase.freeze_bn)
+    how = optimise.Recipe(
+        optimizer=phase.optimizer,
+        lr=phase.lr,
+        head_lr=phase.head_lr,
+        weight_decay=phase.weight_decay,
+        momentum=float(plan["momentum"]),
+        warmup=float(plan["warmup"]),
+        steps=steps,
+        clip=float(plan["clip"]),
+    )
+    groups = _groups(session, loss, probing=probing)
+    targets = session.dataset.targets[session.dataset.rows("train")]
+    feed: Feed = (
+        FeatureFeed(session.features["train"], plan.views, session.seed)
+        if probing
+        else image_feed(session)
+    )
+    trained: nn.Module = model.head if probing else model
+    return fit.Task(
+        phase=fit.Phase(
+            name=phase.name,
+            epochs=phase.epochs,
+            batch_size=phase.batch_size,
+            recipe=how,
+            seed=session.seed,
+            balanced=plan["balance"] == "sampler",
+            patience=phase.patience,
+            select=phase.select,
+            metric=str(plan["metric"]),
+        ),
+        learner=fit.Learner(
+            trained=trained,
+            forward=model.head if probing else lambda images: model(images, plan.views),
+            loss=loss,
+            blame=session.makers[2],
+            groups=groups,
+            device=device,
+        ),
+        feed=feed,
+        targets=targets,
+        weights=class_weights(targets) if plan["balance"] == "weights" else None,
+        extras=session.extras,
+        validate=_validation(session, probing=probing),
+        optimizer=optimise.build(groups, how),
+    )
+
+
+def _groups(
+    session: Session, loss: nn.Module, *, probing: bool
+) -> dict[str, list[tuple[str, nn.Parameter]]]:
+    """What to optimise; the head's parameters that the loss never reaches are left out."""
+    unused = set(session.proof.unused)
+    for name, parameter in session.model.head.named_parameters():
+        parameter.requires_grad_(name not in unused)
+    head = [(n, p) for n, p in session.model.head.named_parameters() if n not in unused]
+    groups = {"head": head, "loss": list(loss.named_parameters())}
+    if not probing:
+        groups["backbone"] = list(session.model.backbone.named_parameters())
+    return groups
+
+
+def _validation(session: Session, *, probing: bool) -> Callable[[], tuple[float, float] | None]:
+    rows = session.dataset.rows("val")
+    if not len(rows):
+        return lambda: None
+    target = torch.from_numpy(session.dataset.targets[rows])
+
+    def validate() -> tuple[float, float]:
+        if not probing:
+            session.features["val"] = split_features(session, "val", told=False)
+        return quick_scores(
+            head_logits(session.model, session.features["val"], session.device), target
+        )
+
+    return validate
+
+
+def _say_cost(session: Session) -> None:
+    """Where the engine chose to leave the backbone alone: why, and what the rest would cost."""
+    plan, counts = session.plan, session.plan.counts
+    why = plan.phases[0].reasons.get("train")
+    if why is None or counts is None or len(plan.phases) > 1 or plan.phases[0].name != "probe":
+        return
+    *_, full = decide(
+        {**plan.settings, "train": "lpft"},
+        images=counts.images,
+        accelerator=session.device.accelerator,
+        pretrained=True,
+        layout=plan.backbone.component.facts.layout,
+        has_val=counts.val > 0,
+    )
+    forwards = counts.images * plan.kept_views + counts.val
+    training = _TRAINING_COST * counts.images * plan.views + counts.val
+    minutes = full.epochs * training * session.clock["features"] / forwards / 60
+    session.listener.note(
+        f"train: probe, since {why} ({full.epochs} epochs, about {minutes:,.0f} min here)"
+    )
+
+
+class _Saver:
+    """Saves checkpoints of a phase: when it is time, and before the run stops."""
+
+    def __init__(self, session: Session, task: fit.Task, index: int, records: int) -> None:
+        self.session, self.task, self.index, self.records = session, task, index, records
+        self.check = session.pause
+        self.every = float(session.plan["checkpoint.seconds"])
+        self.saved = time.monotonic()
+
+    def save(self) -> None:
+        """Write a checkpoint of the task as it stands."""
+        described = {
+            "phase": self.index,
+            "records": self.records,
+            "phases": self.session.phases,
+            "frozen": self.session.frozen,
+        }
+        checkpoints.save_checkpoint(self.session.checkpoints, self.task, described)
+        self.saved = time.monotonic()
+
+    def pause(self) -> None:
+        """Between two steps or batches: stop if asked to, save if it is time."""
+        try:
+            self.check()
+        except Stopped:
+            self.save()
+            raise
+        if time.monotonic() - self.saved >= self.every:
+            self.save()
+
+
+def _carry_out(
+    session: Session,
+    task: fit.Task,
+    index: int,
+    records: int,
+    append: Callable[[EpochRecord], None],
+) -> int:
+    """Run one phase; returns how many records there are afterwards."""
+    saver = _Saver(session, task, index, records)
+    session.pause = saver.pause
+    for record in fit.run(
+        task,
+        after_step=saver.pause,
+        progress=_told(session, task),
+        name_samples=lambda samples: _names(session, samples),
+    ):
+        append(record)
+        saver.records += 1
+        session.listener.epoch(record, task.phase.epochs)
+    session.pause = saver.check
+    session.listener.end()
+    session.phases.append(_account(session, task))
+    if task.phase.name == "probe":
+        after = fingerprint(session.model.backbone)
+        session.frozen |= {"after": after, "verified": after == session.frozen["before"]}
+    saver.save()
+    return saver.records
+
+
+def _told(session: Session, task: fit.Task) -> Callable[[int, float], None]:
+    """How a phase's steps are told: image by image where they take time."""
+    listener, phase = session.listener, task.phase
+    if phase.name == "probe":
+        return lambda _count, _loss: None
+    listener.begin("full", len(task.targets) * (phase.epochs - task.position.epoch), "images")
+    return lambda count, loss: listener.advance(count, loss=loss)
+
+
+def _names(session: Session, samples: np.ndarray) -> str:
+    rows = session.dataset.rows("train")[samples[:8]]
+    named = ", ".join(session.dataset.table.rows[row].name for row in rows)
+    return f"{named}{' ...' if len(samples) > 8 else ''}"  # noqa: PLR2004 - a line's worth
+
+
+def _account(session: Session, task: fit.Task) -> dict[str, Any]:
+    """What summary.json says of a phase."""
+    position, phase = task.position, task.phase
+    vacuous = fit.vacuous_terms(position)
+    for name in vacuous:
+        session.listener.note(
+            f"The loss term {name!r} was zero in every step: it taught nothing (vacuous)."
+        )
+    return {
+        "name": phase.name,
+        "epochs": position.epoch,
+        "steps": position.step,
+        "select": phase.select,
+        "best_epoch": position.best_epoch,
+        "stopped_early": position.epoch < phase.epochs,
+        "vacuous_terms": list(vacuous),
+    }
+
+
+def final_scores(session: Session) -> dict[str, Scores | None]:
+    """Validation and test scores of the finished model, test being looked at here only."""
+    started = time.perf_counter()
+    session.model.eval()
+    probed = session.plan.phases[-1].name == "probe"
+    found: dict[str, Scores | None] = {}
+    for split in ("val", "test"):
+        rows = session.dataset.rows(split)
+        if not len(rows):
+            found[split] = None
+            continue
+        features = (
+            session.features["val"] if split == "val" and probed else split_features(session, split)
+        )
+        target = torch.from_numpy(session.dataset.targets[rows])
+        found[split] = score(head_logits(session.model, features, session.device), target)
+    session.timed("evaluation", started)
+    return found
+
+
+def head_context(plan: Plan, proof: Proof) -> HeadContext:
+    """What the head is built for."""
+    assert plan.counts is not None  # noqa: S101 - settled before
+    return HeadContext(features=proof.features, classes=len(plan.counts.classes), views=plan.views)
