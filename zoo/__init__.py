@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.components import ByOption as ByOption
     from zoo.components import Component as Component
+    from zoo.components import Crop as Crop
     from zoo.components import Deprecated as Deprecated
     from zoo.components import Facts as Facts
+    from zoo.components import Interpolation as Interpolation
     from zoo.components import Option as Option
     from zoo.components import Preprocess as Preprocess
     from zoo.components import Weights as Weights
+    from zoo.components import component_from_json as component_from_json
+    from zoo.components import to_json as to_json
     from zoo.contracts import Batch as Batch
     from zoo.contracts import HeadContext as HeadContext
     from zoo.contracts import HeadOutput as HeadOutput
@@ -36,10 +40,12 @@ _ROOMS = {
     "Batch": "zoo.contracts",
     "ByOption": "zoo.components",
     "Component": "zoo.components",
+    "Crop": "zoo.components",
     "Deprecated": "zoo.components",
     "Facts": "zoo.components",
     "HeadContext": "zoo.contracts",
     "HeadOutput": "zoo.contracts",
+    "Interpolation": "zoo.components",
     "LossContext": "zoo.contracts",
     "Option": "zoo.components",
     "Preprocess": "zoo.components",
@@ -47,11 +53,13 @@ _ROOMS = {
     "Weights": "zoo.components",
     "ZooError": "zoo.errors",
     "catalog": "zoo.index",
+    "component_from_json": "zoo.components",
     "hookimpl": "zoo.hooks",
     "load": "zoo.inference",
     "load_weights": "zoo.training.weights",
     "parse": "zoo.spec",
     "run": "zoo.corridor",
+    "to_json": "zoo.components",
 }
 
 __all__ = sorted(["__version__", *_ROOMS])  # noqa: PLE0605 - sorted by construction

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zoo.data.dataset import Dataset
+    from zoo.data.ingest import Images
     from zoo.history import EpochRecord
     from zoo.plan import Plan
     from zoo.runfolder import RunFolder
     from zoo.training.predictor import Predictor
+    from zoo.training.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,10 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
         for line in draft.notes():
             hears.note(line)
         watchers = observers.select(observe, hears.note)
-        runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
+        if draft.dataset.table.layout != "table":  # a table may lie anywhere
+            runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
         folder = runfolder.create(Path(out) if out else None, draft.plan.entry or spec)
-        with _ending(folder):
+        with _ending(folder, hears):
             folder.write_plan(draft.plan, summary.versions(draft.plan))
             folder.write(runfolder.CLASSES, list(draft.dataset.classes))
             return _carry_out(folder, draft, hears, stop, watchers, resumed=False)
@@ -121,7 +124,7 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
         plan = folder.plan()
         check_plugins(plan, catalog())
         draft = prove(plan, same_data(folder, plan, hears), phases=plan.phases)
-        with _ending(folder):
+        with _ending(folder, hears):
             return _carry_out(folder, draft, hears, stop, (), resumed=True)
 
 
@@ -135,36 +138,71 @@ def _carry_out(
     resumed: bool,
 ) -> Run:
     """From a proved plan to a finished run folder."""
-    plan, began = draft.plan, time.perf_counter()
-    weights = _weights(plan, hears, stop)
-    images, dataset = ingested(plan, draft.dataset, hears, stop)
-    if len(dataset.splits) != len(draft.dataset.splits):
-        draft = prove(plan, dataset)
-        plan = draft.plan
-        folder.write_plan(plan, summary.versions(plan))
-    folder.write(runfolder.SPLIT, dataset.to_json(seed=int(plan["seed"])))
-    trio = makers(plan)
+    began = time.perf_counter()
+    _write_split(folder, draft)
+    weights = _weights(draft.plan, hears, stop)
+    images, dataset = ingested(draft.plan, draft.dataset, hears, stop)
+    with closing(images):
+        if len(dataset.splits) != len(draft.dataset.splits):
+            draft = prove(draft.plan, dataset)
+            folder.write_plan(draft.plan, summary.versions(draft.plan))
+            _write_split(folder, draft)
+        session = _session(folder, draft, images, weights, hears, stop)
+        session.timed("setup", began)
+        return _train(folder, session, watchers, began, resumed=resumed)
+
+
+def _write_split(folder: RunFolder, draft: Draft) -> None:
+    """Which image is in which part; a resumed run goes by it, so it is there from the beginning."""
+    folder.write(runfolder.SPLIT, draft.dataset.to_json(seed=int(draft.plan["seed"])))
+
+
+def _session(
+    folder: RunFolder,
+    draft: Draft,
+    images: Images,
+    weights: Path | None,
+    hears: Listener,
+    stop: stopping.Stop,
+) -> Session:
+    """The built model with all that its training needs."""
+    plan, trio = draft.plan, makers(draft.plan)
     model = hot.room("assemble").build_model(
         trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
     )
-    loaded = getattr(model.backbone, "load_report", None)
-    if loaded is not None:
-        hears.note(f"weights: {loaded}")
-    session = hot.room("session").Session(
+    session: Session = hot.room("session").Session(
         plan=plan,
         model=model.to(draft.device.torch, memory_format=draft.device.memory_format),
         makers=trio,
         proof=draft.proof,
-        dataset=dataset,
+        dataset=draft.dataset,
         images=images,
         device=draft.device,
         listener=hears,
         pause=stop.check,
         checkpoints=folder.path / runfolder.CHECKPOINTS,
     )
-    session.timed("setup", began)
+    if loaded := _loaded(session):
+        hears.note(f"weights: {loaded}")
     if plan.teacher:
-        session.extras["teacher_logits"] = _teacher_logits(plan, dataset, hears)
+        session.extras["teacher_logits"] = _teacher_logits(plan, draft.dataset, hears)
+    return session
+
+
+def _loaded(session: Session) -> object:
+    """What the backbone's plugin reports of its weights file; None with random weights."""
+    return getattr(session.model.backbone, "load_report", None)
+
+
+def _train(
+    folder: RunFolder,
+    session: Session,
+    watchers: Sequence[observers.Watcher],
+    began: float,
+    *,
+    resumed: bool,
+) -> Run:
+    """Train, measure, and write what the run leaves; observers hear of it."""
     found = hot.room("checkpoints").newest_checkpoint(session.checkpoints) if resumed else None
     folder.keep_records(int(found[0]["records"]) if found else 0)
     observers.start(watchers, folder.path, runfolder.PLAN)
@@ -176,15 +214,15 @@ def _carry_out(
     try:
         hot.room("train").train(session, append=append, resumed=found)
         scores = hot.room("train").final_scores(session)
-        told = summary.build(session, draft.proof, scores, loaded, time.perf_counter() - began)
-        summary.save_model(folder, session, draft.proof)
+        seconds = time.perf_counter() - began
+        told = summary.build(session, session.proof, scores, _loaded(session), seconds)
+        summary.save_model(folder, session, session.proof)
         folder.write(runfolder.SUMMARY, told)
         report.write(folder, told)
-    except BaseException:
-        observers.end(watchers, folder.path, "failed", None)
+    except BaseException as error:
+        status = "stopped" if isinstance(error, Stopped) else "failed"
+        observers.end(watchers, folder.path, status, None)
         raise
-    finally:
-        images.close()
     observers.end(watchers, folder.path, "finished", told)
     return Run(folder.path, told)
 
@@ -226,7 +264,7 @@ def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # no
 
 
 @contextmanager
-def _ending(folder: RunFolder) -> Iterator[None]:
+def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
     """Write exit.json however the run ends; leave nothing where nothing was trained."""
     try:
         yield
@@ -250,6 +288,8 @@ def _ending(folder: RunFolder) -> Iterator[None]:
         raise
     else:
         folder.finish("finished", 0)
+    finally:
+        hears.end()  # a stage that was cut short
 
 
 _SMALLER = "Use a smaller --batch-size or --image-size."

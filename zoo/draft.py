@@ -48,10 +48,8 @@ class Draft:
         counts = self.plan.counts
         if counts is None or counts.imbalance <= _UNBALANCED or self.plan["balance"] != "none":
             return []
-        return [
-            f"data: classes are unbalanced {counts.imbalance:.0f}:1; consider "
-            "--set balance=sampler and --metric macro_f1"
-        ]
+        advice = "consider --set balance=sampler and --metric macro_f1"
+        return [f"data: classes are unbalanced {counts.imbalance:.0f}:1; {advice}"]
 
 
 def prepare(

@@ -6,11 +6,14 @@ hash is right; the cache is keyed by the source, so equal file names never meet.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import importlib.util
 import os
+import socket
 import tempfile
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -133,6 +136,7 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
                 raise urllib.error.URLError(f"refused a redirect to {newurl}")
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
+    _reach(url)
     request = urllib.request.Request(url, headers={"User-Agent": "zoo"})  # noqa: S310 - see _hub_url
     try:
         with urllib.request.build_opener(Redirect).open(request, timeout=TIMEOUT) as response:
@@ -150,6 +154,33 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
     return next((tag for tag in tags if len(tag) == _SHA256_LENGTH), "")
 
 
+def _reach(url: str) -> None:
+    """Find out within `TIMEOUT` whether a server can be reached at all.
+
+    A time limit on a connection holds for each of a name's addresses in turn, and not for looking
+    the name up; so a network that swallows packets would be waited for several times over.
+
+    Raises:
+        Unavailable: nobody answered.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme in urllib.request.getproxies() or not parts.hostname:
+        return
+    place = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    # A refusal counts as an answer here: the real request tells it better.
+    answered = threading.Event()
+
+    def knock() -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(place, timeout=TIMEOUT).close()
+        answered.set()
+
+    threading.Thread(target=knock, daemon=True).start()
+    if not answered.wait(TIMEOUT):
+        message = f"The weights cannot be fetched: {parts.hostname} does not answer."
+        raise Unavailable(message, hint=_HINT)
+
+
 def _copy(response: IO[bytes], stream: IO[bytes], total: int, progress: Progress) -> None:
     done = 0
     while chunk := response.read(_CHUNK):
@@ -157,5 +188,4 @@ def _copy(response: IO[bytes], stream: IO[bytes], total: int, progress: Progress
         done += len(chunk)
         progress(done, total)
     if total and done != total:
-        message = f"the connection ended after {done} of {total} bytes"
-        raise http.client.IncompleteRead(b"", total - done) from OSError(message)
+        raise ConnectionError(f"the connection ended after {done} of {total} bytes")

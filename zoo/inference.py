@@ -170,18 +170,41 @@ def _rows_to_measure(
     )
     if split == "all":
         return everything, [], "all"
-    files = RunFolder(path).read(runfolder.SPLIT)["files"]
+    files = _split_of(path)
     name = split or ("test" if any(one["split"] == "test" for one in files) else "val")
-    wanted = {one["sha256"]: one["name"] for one in files if one["split"] == name}
-    rows = [row for row in everything if dataset.digests[row] in wanted]
-    found = {dataset.digests[row] for row in rows}
-    missing = sorted(wanted[digest] for digest in wanted if digest not in found)
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for one in files:
+        if one["split"] == name:
+            wanted.setdefault((one["sha256"], one["class"]), []).append(one["name"])
+    rows = []
+    for row in everything:
+        # As many copies of an image as the split has, wherever else there are more.
+        names = wanted.get((dataset.digests[row], dataset.table.rows[row].label))
+        if names:
+            names.pop()
+            rows.append(row)
     if not rows:
         raise Mismatch(
-            f"None of the {len(wanted)} {name} images of the run are in these data.",
+            f"None of the run's {name} images are in these data.",
             hint="Measure all of them instead: --split all",
         )
-    return rows, missing, name
+    return rows, sorted(lost for names in wanted.values() for lost in names), name
+
+
+def _split_of(path: Path) -> list[dict[str, str]]:
+    """The files of split.json.
+
+    Raises:
+        InputMissing: there is none.
+        BadData: it is damaged.
+    """
+    if not (path / runfolder.SPLIT).is_file():
+        raise InputMissing(
+            f"{path} has no {runfolder.SPLIT}, which says what its training left aside.",
+            hint="Measure all images: --split all",
+        )
+    files: list[dict[str, str]] = RunFolder(path).read(runfolder.SPLIT).get("files", [])
+    return files
 
 
 def file_logits(model: Predictor, paths: Sequence[Path], hears: Listener, stage: str) -> Any:  # noqa: ANN401 - a tensor

@@ -39,7 +39,7 @@ class Watcher:
         """Call one hook; what it raises is said, and the run goes on."""
         try:
             getattr(self.manager.hook, hook)(event=event)
-        except Exception as error:  # noqa: BLE001 - an observer must not end a run
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not end a run
             owner = f"{self.source.distribution} {self.source.version}"
             self.say(f"observer {owner}: {hook} failed: {type(error).__name__}: {error}")
 
@@ -69,7 +69,7 @@ def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None])
     manager.add_hookspecs(hooks)
     try:
         manager.register(import_module(source.module), name=name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         owner = f"{source.distribution} {source.version}"
         message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
         raise PluginFault(message, hint="Leave out --observe, or mend the plugin.") from error

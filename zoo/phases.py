@@ -72,23 +72,23 @@ class PhasePlan:
 
 
 class _Choices:
-    """Takes each value from the settings, or decides it and notes why."""
+    """Takes each value from the settings, or decides it and notes why.
 
-    def __init__(self, settings: Mapping[str, Value | None], *, last: bool) -> None:
+    A probe goes by `probe.NAME`, the last phase by `NAME`; a probe that is the last by either.
+    """
+
+    def __init__(self, settings: Mapping[str, Value | None], *prefixes: str) -> None:
         self.settings = settings
-        self.last = last
+        self.prefixes = prefixes
         self.reasons: dict[str, str] = {}
 
     def take(self, name: str, decided: Value, why: str) -> Any:  # noqa: ANN401 - as decided
-        """The setting (`probe.NAME` too when a probe is the last phase), else what is decided."""
-        for key in self._keys(name):
-            if self.settings.get(key) not in (None, "auto"):
-                return self.settings[key]
+        """The setting, else what is decided."""
+        for prefix in self.prefixes:
+            if self.settings.get(f"{prefix}{name}") not in (None, "auto"):
+                return self.settings[f"{prefix}{name}"]
         self.reasons[name] = why
         return decided
-
-    def _keys(self, name: str) -> tuple[str, ...]:
-        return (name, f"probe.{name}") if self.last else (f"probe.{name}",)
 
 
 def decide(
@@ -139,7 +139,7 @@ def which(
 def _probe(
     settings: Mapping[str, Value | None], images: int, *, last: bool, has_val: bool
 ) -> PhasePlan:
-    choices = _Choices(settings, last=last)
+    choices = _Choices(settings, *(("", "probe.") if last else ("probe.",)))
     batch = choices.take(
         "batch_size", _power_of_two(images / 8, 8, 256), f"an eighth of {images} images, 8 to 256"
     )
@@ -173,7 +173,7 @@ def _full(
     *,
     has_val: bool,
 ) -> PhasePlan:
-    choices = _Choices(settings, last=True)
+    choices = _Choices(settings, "")
     batch = choices.take(
         "batch_size", _power_of_two(images / 4, 4, 64), f"a quarter of {images} images, 4 to 64"
     )

@@ -63,11 +63,17 @@ class Chosen:
     def part(self, tag: str = "") -> Part:
         """As a canonical spec has it: qualified, with its tag and the options that differ."""
         written = tuple(
-            (name, str(value).lower() if isinstance(value, bool) else str(value))
+            (name, _spelt(value))
             for name, value in self.options.items()
             if value is not None and value != self.component.options[name].default
         )
         return Part(self.component.name, self.namespace, tag, written)
+
+
+def _spelt(value: Value) -> str:
+    """As a spec writes it: `true`, and `1e16`, since a `+` would begin the next component."""
+    text = str(value)
+    return text if isinstance(value, str) else text.lower().replace("+", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def _refuse_all(
     options: Mapping[Kind, Mapping[str, Placed]],
 ) -> None:
     """One error for everything that is wrong with settings and options, wherever it was written."""
-    found = []
+    found: list[str] = []
     for name, one in settings.items():
         found += _placed_problems(SETTINGS, name, one, name)
     for kind, component, part in zip(KINDS, components, spec.parts, strict=True):
@@ -214,7 +214,7 @@ def _weights(
     weights = component.tagged(tag) if tag else component.default_weights()
     preprocess = _preprocess(component, weights, values["image_size"])
     if wanted == "none":
-        return WeightsChoice("none"), preprocess
+        return WeightsChoice("none", tag), preprocess
     if wanted != "default":
         file = Path(wanted).expanduser()
         if not file.is_file():

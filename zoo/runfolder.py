@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -177,6 +178,9 @@ def discard_if_unused(folder: RunFolder, *, made: Sequence[str] = (PLAN, SPLIT, 
         for name in found:
             (folder.path / name).unlink()
         folder.path.rmdir()
+        if folder.path.parent == Path(RUNS):
+            with contextlib.suppress(OSError):  # other runs are in it
+                folder.path.parent.rmdir()
 
 
 def find(path: Path) -> RunFolder:

@@ -76,7 +76,8 @@ def parse(text: str) -> Spec:
         SpecError: it does not follow the grammar; the message points at the column.
     """
     _check_length(text)
-    parts, column = [], 1
+    parts: list[Part] = []
+    column = 1
     for piece in text.split("+"):
         parts.append(_parse_part(text, piece, column))
         column += len(piece) + 1

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from zoo.cli import console as output
 from zoo.cli.console import safe
 from zoo.progress import Lines, Silent
 
@@ -102,6 +103,14 @@ class Bars(Silent):
             self.end()
 
 
+class Plain(Lines):
+    """Plain lines in which no file's name can command a terminal."""
+
+    def note(self, line: str) -> None:
+        """See `Listener`."""
+        output.note(line)
+
+
 def listener(*, quiet: bool) -> Any:  # noqa: ANN401 - whichever Listener
     """Bars where a person looks, plain lines where a log is written, nothing when quiet."""
     found: Listener
@@ -109,5 +118,5 @@ def listener(*, quiet: bool) -> Any:  # noqa: ANN401 - whichever Listener
         found = Silent()
     else:
         console = Console(stderr=True)
-        found = Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
+        found = Bars(console) if console.is_terminal and not console.is_dumb_terminal else Plain()
     return found

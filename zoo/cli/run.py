@@ -127,7 +127,7 @@ def _lines(draft: Draft) -> list[str]:
             (one.kind, f"{one.full_name} ({one.plugin} {one.version}): {one.rule}")
             for one in plan.trio
         ),
-        ("weights", f"{plan.weights.mode} {plan.weights.tag or plan.weights.file}".rstrip()),
+        ("weights", f"{plan.weights.mode} {plan.weights.file or plan.weights.tag}".rstrip()),
         ("input", f"{size}, {plan.views} view(s) of each image in training"),
         ("model", f"{proof.features} features, {parameters}, {trained:,} of them trained"),
         ("loss", " + ".join(proof.terms)),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zoo.components import Value
 from zoo.contracts import Batch, HeadContext, HeadOutput, LossContext
 from zoo.errors import PluginFault, SpecError, ZooError
+from zoo.training.device import is_out_of_memory
 from zoo.training.model import Model
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ class Maker:
         """
         try:
             yield
-        except (ZooError, torch.OutOfMemoryError, MemoryError):
+        except (ZooError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error):
+                raise
             words = f"{type(error).__name__}: {error}".strip().split("\n")[0]
             message = f"{self.title} {doing}: {words}"
             hint = "Run again with zoo --debug for the traceback; report it to the plugin's author."
@@ -126,8 +129,8 @@ def prove(
     backbone, head, loss = makers
     width, params = prove_backbone(backbone, size)
     context = HeadContext(features=width, classes=classes, views=views)
-    for wanted in sorted({views, 1}, reverse=True):
-        output = prove_head(head, context, wanted)
+    prove_head(head, context, 1)  # what prediction gives it
+    output = prove_head(head, context, views)
     embedding = 0 if output.embeddings is None else output.embeddings.shape[-1]
     reached = _Reach(head, loss, context, embedding, class_counts, extras)
     return Proof(
@@ -232,7 +235,9 @@ class _Reach:
             features = torch.randn(_PROOF_SAMPLES, context.views, context.features)
             with head.blamed("fails on features"):
                 output = module(features)
+            _check_finite(head, {"logits": output.logits, "view_logits": output.view_logits})
             terms = loss_terms(loss, objective, output, _proof_batch(context.classes, extras))
+            _check_finite(loss, terms)
             named = list(module.named_parameters())
             trained = _touched(sum(terms.values()), [parameter for _, parameter in named])
             behind = _touched(output.logits.square().sum(), [parameter for _, parameter in named])
@@ -253,6 +258,14 @@ class _Reach:
                 f"no gradient reaches {', '.join(lost)}."
             )
             raise SpecError(message, hint="Choose another loss, or other options of it.")
+
+
+def _check_finite(maker: Maker, found: Mapping[str, Tensor | None]) -> None:
+    """Ordinary numbers in, so ordinary numbers out."""
+    for name, value in found.items():
+        if value is not None and not bool(value.isfinite().all()):
+            message = f"{maker.title} gives {name} that are not finite for ordinary numbers."
+            raise PluginFault(message, hint="Report it to the plugin's author.")
 
 
 def _proof_batch(classes: int, extras: tuple[str, ...]) -> Batch:
@@ -300,7 +313,8 @@ def build_model(
     backbone, head = makers
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Model(backbone.build(weights), head.build(context))
+        built = backbone.build(weights), head.build(context)
+    return Model(*built, (backbone.blamed, head.blamed))
 
 
 def build_loss(maker: Maker, context: LossContext, seed: int) -> nn.Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -180,7 +180,8 @@ def run(
         figures = task.validate()
         record = _record(task, figures)
         _keep_best(task, figures)
-        position.epoch, position.batch, position.seen, position.sums = position.epoch + 1, 0, 0, {}
+        position.epoch, position.batch, position.seen = position.epoch + 1, 0, 0
+        position.sums.clear()
         speed = (len(order) - already) / max(trained_seconds, 1e-9)
         yield _timed(record, speed, time.perf_counter() - started)
     if phase.select == "best" and task.best_state:
@@ -262,9 +263,7 @@ def _record(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
 
 
 def _timed(record: EpochRecord, speed: float, seconds: float) -> EpochRecord:
-    return EpochRecord(
-        **{**record.to_json(), "images_per_second": round(speed, 2), "seconds": round(seconds, 4)}
-    )
+    return replace(record, images_per_second=round(speed, 2), seconds=round(seconds, 4))
 
 
 def _keep_best(task: Task, figures: tuple[float, float] | None) -> None:

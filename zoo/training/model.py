@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from zoo.contracts import HeadOutput
+
+    #: says in whose code an exception was raised
+    Blame = Callable[[str], AbstractContextManager[None]]
 
 _NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001 - the only name of what all of them are
 
@@ -22,6 +26,7 @@ class Model(nn.Module):
     Args:
         backbone: `[M, 3, H, W]` → `[M, D]`.
         head: `[N, V, D]` → `HeadOutput`.
+        blame: of the two, what turns their exceptions into faults of their plugins.
 
     The buffer `feature_scale` multiplies the features before the head sees them. It is set once, to
     one over their root mean square in the training part, so that one learning rate suits backbones
@@ -30,23 +35,30 @@ class Model(nn.Module):
 
     feature_scale: Tensor
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, blame: tuple[Blame, Blame]) -> None:
         """Join the two; the feature scale is 1 until it is measured."""
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.register_buffer("feature_scale", torch.ones(()))
+        self._blame = blame
         self._still: tuple[nn.Module, ...] = ()
 
     def features(self, images: Tensor, views: int = 1) -> Tensor:
         """Images `[N·V, 3, H, W]` → scaled features `[N, V, D]`, float32."""
-        found = self.backbone(images).float() * self.feature_scale
-        return found.view(-1, views, found.shape[-1])
+        with self._blame[0]("fails on images"):
+            found = self.backbone(images).float() * self.feature_scale
+            return found.view(-1, views, found.shape[-1])
+
+    def answer(self, features: Tensor) -> HeadOutput:
+        """Scaled features `[N, V, D]` → `HeadOutput`."""
+        with self._blame[1]("fails on features"):
+            output: HeadOutput = self.head(features)
+        return output
 
     def forward(self, images: Tensor, views: int = 1) -> HeadOutput:
         """Images `[N·V, 3, H, W]` → `HeadOutput` for N samples."""
-        output: HeadOutput = self.head(self.features(images, views))
-        return output
+        return self.answer(self.features(images, views))
 
     def hold_still(self, modules: Iterable[nn.Module]) -> None:
         """Keep these modules in eval mode through every later `train()`."""

@@ -30,13 +30,13 @@ def epoch_order(
 
 
 def batches(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut an epoch into batches; a last one of a single sample joins the one before it.
+    """Cut an epoch into batches; a last one of a single sample left over joins the one before it.
 
     BatchNorm in a head cannot train on one sample, and dropping it would never train on it where an
     epoch's order is fixed by the seed.
     """
     starts = list(range(0, len(order), size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
+    if len(starts) > 1 and len(order) % size == 1:
         starts.pop()
     return [
         order[start : (starts[place + 1] if place + 1 < len(starts) else None)]

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from zoo.training.model import Model
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+#: what a model's card must say
+_NEEDED = {
+    *("spec", "classes", "preprocess", "backbone", "head", "views", "features", "sha256"),
+    *("precision", "channels_last", "layout"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Predictor:
         spec: str,
     ) -> None:
         """Take a model for prediction only; it moves to the device in eval mode."""
-        self.model = model.eval().to(device.torch, memory_format=device.memory_format)
+        self.model = model.eval().to(device.torch).to(memory_format=device.memory_format)
         self.classes = classes
         self.preprocess = preprocess
         self.device = device
@@ -93,6 +98,8 @@ class Predictor:
 
     def logits(self, made: np.ndarray, progress: Callable[[int], None] | None = None) -> Tensor:
         """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`."""
+        if not len(made):
+            return torch.empty(0, len(self.classes))
         places = np.arange(len(made))
         found = pixel_features(
             self.model, made, places, self.preprocess, self.device, progress or (lambda _: None)
@@ -120,7 +127,7 @@ def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
     found = []
     for start in range(0, len(features), FEATURE_BATCH):
         with device.autocast():
-            found.append(model.head(features[start : start + FEATURE_BATCH, None]).logits.float())
+            found.append(model.answer(features[start : start + FEATURE_BATCH, None]).logits.float())
     model.head.train(was_training)
     return torch.cat(found)
 
@@ -171,14 +178,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         BadWeights: it is no JSON object with the needed keys.
     """
-    needed = {"spec", "classes", "preprocess", "backbone", "head", "views", "sha256", "precision"}
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        complete = needed <= set(card)
+        missing = sorted(_NEEDED - set(card))
     except (OSError, ValueError, TypeError) as error:
         message = f"{folder / CARD} cannot be read."
         raise BadWeights(message, hint="Restore it from a copy of the run.") from error
-    if not complete:
-        message = f"{folder / CARD} lacks {', '.join(sorted(needed - set(card)))}."
+    if missing:
+        message = f"{folder / CARD} lacks {', '.join(missing)}."
         raise BadWeights(message, hint="Restore it from a copy of the run.")
     return card  # type: ignore[no-any-return]

@@ -120,7 +120,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         ),
         learner=fit.Learner(
             trained=trained,
-            forward=model.head if probing else lambda images: model(images, plan.views),
+            forward=model.answer if probing else lambda images: model(images, plan.views),
             loss=loss,
             blame=session.makers[2],
             groups=groups,
@@ -201,7 +201,8 @@ class _Saver:
         described = {
             "phase": self.index,
             "records": self.records,
-            "phases": self.session.phases,
+            # Less the running one's: going on from its end will give its account again.
+            "phases": self.session.phases[: self.index],
             "frozen": self.session.frozen,
         }
         checkpoints.save_checkpoint(self.session.checkpoints, self.task, described)

@@ -203,6 +203,16 @@ def test_a_missing_layer_is_named(tmp_path: Path) -> None:
         built("test_resnet", saved(whole, tmp_path))
 
 
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "test_vit", "crossvit_tiny_240"])
+def test_a_file_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(zoo.ZooError, match="matched 0 of"):
+        built(name, saved(nn.Linear(2, 2), tmp_path))
+
+
+def test_no_model_is_hidden_by_a_name_of_the_module() -> None:
+    assert vars(build).keys() & COMPONENTS.keys() == set()
+
+
 def test_files_without_the_last_norm_get_a_fresh_one(tmp_path: Path) -> None:
     whole = built("convnextv2_atto")
     whole.head.norm = nn.Identity()

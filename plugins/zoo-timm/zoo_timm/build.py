@@ -130,7 +130,10 @@ def _fitted(
     # timm's conversions tell an old file by the absence of today's classifier: a bare backbone's
     # file gets one for as long as that takes.
     lent = {key: torch.zeros(1) for key in classifier if bare and key not in state}
-    state = dict(convert({**state, **lent}, module))
+    try:
+        state = dict(convert({**state, **lent}, module))
+    except Exception:  # noqa: BLE001 - whatever it stumbles over, this is no file of the model
+        return state  # as it came: the loader will count and name what does not fit
     for key in lent:
         state.pop(key, None)
     if any(fnmatch(name, pattern) for pattern in FRESH_NORM):

@@ -32,7 +32,6 @@ from timm.models import _registry
 from torch import nn
 
 import zoo
-from zoo.components import Crop, Interpolation, to_json
 from zoo_timm import merged
 from zoo_timm.build import build
 
@@ -71,7 +70,7 @@ def _named(name: str) -> Record:
     cfgs = [cfg for cfg in map(_cfg, tags) if cfg.has_weights]
     theirs = _cfg(name)
     default = theirs.tag if theirs.has_weights else cfgs[0].tag if cfgs else None
-    weights = [to_json(weights_of(cfg, default=cfg.tag == default)) for cfg in cfgs]
+    weights = [zoo.to_json(weights_of(cfg, default=cfg.tag == default)) for cfg in cfgs]
     return {"name": name, **({"weights": weights} if weights else {})}
 
 
@@ -111,8 +110,8 @@ def preprocess_of(cfg: PretrainedCfg) -> zoo.Preprocess:
     return zoo.Preprocess(
         size=(height, width),
         resize=(math.floor(height / share), math.floor(width / share)),
-        crop=cast("Crop", data["crop_mode"]),
-        interpolation=cast("Interpolation", data["interpolation"]),
+        crop=cast("zoo.Crop", data["crop_mode"]),
+        interpolation=cast("zoo.Interpolation", data["interpolation"]),
         mean=_of_channels(data["mean"]),
         std=_of_channels(data["std"]),
     )
@@ -138,7 +137,7 @@ def facts_of(name: str) -> Record:
     takes = ["drop_path_rate"] if _drops_paths(model) else []
     if cfg.fixed_input_size and _resizes(name, size):
         takes.append("img_size")
-    return {"facts": to_json(facts), **({"takes": takes} if takes else {})}
+    return {"facts": zoo.to_json(facts), **({"takes": takes} if takes else {})}
 
 
 def layout_of(model: nn.Module) -> Literal["conv", "token"]:

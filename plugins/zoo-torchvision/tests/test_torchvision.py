@@ -207,6 +207,10 @@ def test_models_with_a_fixed_input_take_img_size(name: str, side: int) -> None:
     assert features.shape == (2, COMPONENTS[name].facts.features)
 
 
+def test_no_model_is_hidden_by_a_name_of_the_module() -> None:
+    assert vars(build).keys() & COMPONENTS.keys() == set()
+
+
 def test_an_unknown_name_is_no_builder() -> None:
     with pytest.raises(AttributeError, match="torchvision has no classification model 'resnet19'"):
         build.resnet19  # noqa: B018 - asking is the test

@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import zoo
-from zoo.components import component_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,17 +48,18 @@ def component(record: Mapping[str, Any]) -> zoo.Component:
     parts = {key: value for key, value in record.items() if key != "takes"}
     parts |= {"target": f"{__name__}.build:{record['name']}", "provides": ["features"]}
     options = {name: OPTIONS[name] for name in record.get("takes", ())}
-    return replace(component_from_json(parts), options=options)
+    return replace(zoo.component_from_json(parts), options=options)
 
 
 def merged(live: list[Record], shipped: list[Record]) -> list[Record]:
     """The live release's names and tags, with what building told about the names known before."""
-    known = {record["name"]: record for record in shipped}
-    kept = ("facts", "takes")
-    return [
-        {key: value for key, value in known.get(record["name"], {}).items() if key in kept} | record
-        for record in live
-    ]
+    known = {record["name"]: _built(record) for record in shipped}
+    return [record | known.get(record["name"], {}) for record in live]
+
+
+def _built(record: Record) -> Record:
+    """The part of a line of the catalog that only building tells."""
+    return {key: record[key] for key in ("facts", "takes") if key in record}
 
 
 def live() -> list[Record]:

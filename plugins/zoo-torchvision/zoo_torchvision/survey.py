@@ -22,7 +22,6 @@ from torch import nn
 from torchvision import models
 
 import zoo
-from zoo.components import Interpolation, to_json
 from zoo_torchvision.build import build
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def names_and_tags() -> list[Record]:
     for name in models.list_models(module=models):
         tags = models.get_model_weights(name)
         default = cast("Any", tags).DEFAULT
-        weights = [to_json(weights_of(tag, default=tag is default)) for tag in tags]
+        weights = [zoo.to_json(weights_of(tag, default=tag is default)) for tag in tags]
         records.append({"name": name, "weights": weights})
     return records
 
@@ -79,7 +78,7 @@ def preprocess_of(tag: WeightsEnum) -> zoo.Preprocess:
     return zoo.Preprocess(
         size=(size, size),
         resize=(resize, resize),
-        interpolation=cast("Interpolation", transforms.interpolation.value),
+        interpolation=cast("zoo.Interpolation", transforms.interpolation.value),
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),
     )
@@ -96,7 +95,7 @@ def facts_of(name: str, size: tuple[int, int]) -> Record:
         layout="conv" if _convolves(model) else "token",
     )
     takes = ["img_size"] if isinstance(model, models.VisionTransformer | models.MaxVit) else []
-    return {"facts": to_json(facts), **({"takes": takes} if takes else {})}
+    return {"facts": zoo.to_json(facts), **({"takes": takes} if takes else {})}
 
 
 def _width(model: nn.Module, size: tuple[int, int]) -> int:

@@ -1,0 +1,243 @@
+"""What tests share: the README's code, and for the engine tiny pictures and a tiny backbone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import zoo_heads
+import zoo_losses
+from PIL import Image
+
+import zoo
+from zoo import corridor, draft, index, inference, structure
+from zoo.data import ingest
+from zoo.index import Catalog, assemble
+from zoo.plan import DataCounts, Plan
+from zoo.plugins.distributions import Source
+from zoo.plugins.loader import Offer
+from zoo.progress import Listener, Silent
+from zoo.registry import Registry
+from zoo.resolve import resolve, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zoo.components import Kind
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCK = re.compile(
+    r"^```(?P<language>\w+) ?(?P<file>\S*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Fenced blocks, by what they are for.
+
+    Args:
+        commands: lines of `sh` blocks.
+        python: Python without a file's name.
+        files: blocks that name a file (after the language), by that name.
+    """
+
+    commands: list[str]
+    python: list[str]
+    files: dict[str, str]
+
+    @property
+    def plugin(self) -> list[str]:
+        """The names of the example plugin's modules."""
+        return [name for name in self.files if name.startswith("zoo_acme/")]
+
+
+@pytest.fixture(scope="session")
+def readme() -> Blocks:
+    found = [match.groupdict() for match in BLOCK.finditer(README.read_text("utf-8"))]
+    return Blocks(
+        commands=[
+            line for one in found if one["language"] == "sh" for line in one["code"].splitlines()
+        ],
+        python=[one["code"] for one in found if one["language"] == "python" and not one["file"]],
+        files={one["file"]: one["code"] for one in found if one["file"]},
+    )
+
+
+PARTS = Path(__file__).parent / "parts"
+SPEC = "tiny/net+linear+cekl"
+#: what makes a run of the tiny backbone a short probe
+PROBE = {"weights": "none", "train": "probe", "epochs": 3, "device": "cpu"}
+
+NET = zoo.Component(
+    name="net",
+    target="tiny_parts:net",
+    provides=("features",),
+    options={
+        "width": zoo.Option(type="int", default=8, minimum=1),
+        "img_size": zoo.Option(type="int", default=None, minimum=1),
+    },
+    weights=(
+        zoo.Weights(
+            tag="v1",
+            default=True,
+            source="package:no_such_package/net.safetensors",
+            preprocess=zoo.Preprocess(size=(32, 32), resize=(36, 36)),
+        ),
+        zoo.Weights(tag="v2", preprocess=zoo.Preprocess(size=(48, 48), resize=(48, 48))),
+    ),
+    facts=zoo.Facts(features=8, input_size=(32, 32)),
+)
+
+
+def _offer(namespace: str, kind: Kind, parts: Iterable[zoo.Component]) -> Offer:
+    source = Source(f"zoo-{namespace}", "1.0", namespace, f"zoo_{namespace}", "fingerprint")
+    return Offer(source, components={kind: tuple(parts)})
+
+
+def tiny_catalog(**changes: Any) -> Catalog:  # noqa: ANN401 - fields of a component
+    """First-party heads and losses, and one tiny backbone of a third party."""
+    return assemble(
+        [
+            _offer("heads", "head", zoo_heads.zoo_heads()),
+            _offer("losses", "loss", zoo_losses.zoo_losses()),
+            _offer("tiny", "backbone", [replace(NET, **changes)]),
+        ]
+    )
+
+
+def _install(patch: pytest.MonkeyPatch, catalog: Catalog) -> None:
+    patch.syspath_prepend(PARTS)
+    patch.setattr(ingest, "FEW", 10_000)  # children would cost more than the tests
+    for room in (corridor, draft, index, inference, structure):
+        patch.setattr(room, "catalog", lambda: catalog)
+
+
+@pytest.fixture
+def make_catalog() -> Callable[..., Catalog]:
+    return tiny_catalog
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Catalog]:
+    """The tiny catalog in the place of the installed one; call it to change the backbone.
+
+    The working directory is an empty folder.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def install(**changes: Any) -> Catalog:  # noqa: ANN401 - fields of a component
+        catalog = tiny_catalog(**changes)
+        _install(monkeypatch, catalog)
+        return catalog
+
+    install()
+    return install
+
+
+def picture(path: Path, colour: int, seed: int, side: int = 32) -> None:
+    """A noisy picture in one of three colours, different for each seed."""
+    noise = np.random.default_rng((colour, seed)).integers(0, 120, (side, side, 3))
+    noise[..., colour % 3] += 120
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise.astype(np.uint8)).save(path)
+
+
+def pictures(
+    folder: Path, counts: tuple[int, ...] = (5, 5, 5), *, split: str = "", first: int = 0
+) -> Path:
+    """A folder per class (`ant`, `bee`, `cat`), with so many pictures in each."""
+    for colour, (name, count) in enumerate(zip(("ant", "bee", "cat"), counts, strict=False)):
+        for number in range(first, first + count):
+            picture(folder / split / name / f"{number}.png", colour, number)
+    return folder
+
+
+@pytest.fixture
+def draw() -> Callable[..., Path]:
+    return pictures
+
+
+@pytest.fixture(scope="session")
+def _images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def images(_images: Path, tmp_path: Path) -> Path:
+    """Three classes of five pictures each, 12 of which train."""
+    return shutil.copytree(_images, tmp_path / "images")
+
+
+@pytest.fixture
+def train() -> Callable[..., corridor.Run]:
+    """Train the tiny backbone: `train(data, out, epochs=2)`."""
+
+    def run(
+        data: Path,
+        out: Path | str | None,
+        *,
+        spec: str = SPEC,
+        listener: Listener | None = None,
+        observe: tuple[str, ...] = (),
+        **settings: object,
+    ) -> corridor.Run:
+        return corridor.run(
+            spec,
+            data=data,
+            out=out,
+            listener=listener or Silent(),
+            observe=observe,
+            settings={**PROBE, **{key.replace("__", "."): one for key, one in settings.items()}},
+        )
+
+    return run
+
+
+@pytest.fixture
+def planned() -> Callable[..., Plan]:
+    """A plan of the tiny backbone, settled for so many images: `planned("...", lr=1)`."""
+
+    def plan(
+        spec: str = SPEC,
+        *,
+        counts: DataCounts | None = None,
+        book: Registry | None = None,
+        accelerator: bool = False,
+        **settings: object,
+    ) -> Plan:
+        given = {
+            "weights": "none",
+            **{key.replace("__", "."): one for key, one in settings.items()},
+        }
+        found = resolve(spec, given, catalog=tiny_catalog(), book=book or Registry())
+        counts = counts or DataCounts(("ant", "bee", "cat"), (4, 4, 4), 3, 0)
+        return settle(found, counts, {"name": "cpu"}, accelerator=accelerator)
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory, _images: Path) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        _install(patch, tiny_catalog())
+        corridor.run(
+            SPEC,
+            data=_images,
+            out=folder / "run",
+            listener=Silent(),
+            settings={**PROBE, "epochs": 30},
+        )
+    return folder / "run"
+
+
+@pytest.fixture
+def finished(_finished: Path, tiny: object, tmp_path: Path) -> Path:
+    """A copy of a finished probe run on `images`, the tiny catalog being installed."""
+    del tiny
+    return shutil.copytree(_finished, tmp_path / "finished")

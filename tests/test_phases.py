@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo.phases import PhasePlan, decide, which
+from zoo.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from zoo.components import Value
+
+sizes = st.integers(2, 1_000_000)
+
+
+def settings(**given: Value) -> dict[str, Value | None]:
+    named = {key.replace("__", "."): value for key, value in given.items()}
+    return {name: option.default for name, option in SETTINGS.items()} | named
+
+
+def decided(
+    images: int = 1000, facts: dict[str, Any] | None = None, **given: Value
+) -> tuple[PhasePlan, ...]:
+    known: dict[str, Any] = {"accelerator": False, "pretrained": True, "has_val": True}
+    return decide(settings(**given), images=images, layout="conv", **known | (facts or {}))
+
+
+@pytest.mark.parametrize(
+    ("train", "accelerator", "pretrained", "expected"),
+    [
+        ("auto", False, True, "probe"),
+        ("auto", True, True, "lpft"),
+        ("auto", False, False, "full"),
+        ("auto", True, False, "full"),
+        ("full", False, True, "full"),
+        ("probe", True, False, "probe"),
+    ],
+)
+def test_auto_goes_by_device_and_weights_and_says_why(
+    *, train: str, accelerator: bool, pretrained: bool, expected: str
+) -> None:
+    mode, why = which(settings(train=train), accelerator=accelerator, pretrained=pretrained)
+    assert mode == expected
+    assert bool(why) == (train == "auto")
+
+
+@given(
+    images=sizes,
+    train=st.sampled_from(["probe", "full", "lpft"]),
+    pretrained=st.booleans(),
+    has_val=st.booleans(),
+)
+def test_what_is_decided_is_within_its_bounds(
+    *, images: int, train: str, pretrained: bool, has_val: bool
+) -> None:
+    facts = {"pretrained": pretrained, "has_val": has_val}
+    for phase in decided(images, facts, train=train):
+        steps = phase.epochs * phase.steps_per_epoch(images)
+        low, high = (8, 256) if phase.name == "probe" else (4, 64)
+        assert low <= phase.batch_size <= high
+        assert phase.batch_size & (phase.batch_size - 1) == 0
+        assert phase.epochs >= 1
+        # Epochs are whole: half of one more or less, and never less than one.
+        assert 400 <= steps <= 10_000 + phase.steps_per_epoch(images) + phase.epochs
+        assert 0 < phase.lr <= phase.head_lr < 1
+        assert phase.select == ("best" if phase.name == "full" and has_val else "last")
+        assert phase.patience == 0
+
+
+@given(sizes, sizes, st.sampled_from(["probe", "full"]))
+def test_more_images_never_mean_smaller_batches(a: int, b: int, train: str) -> None:
+    few, many = sorted((a, b))
+    (small,), (large,) = decided(few, train=train), decided(many, train=train)
+    assert small.batch_size <= large.batch_size
+    assert small.freeze_bn >= large.freeze_bn
+
+
+@given(st.integers(1, 5000), st.integers(1, 600))
+def test_steps_per_epoch_are_what_the_batches_are(images: int, size: int) -> None:
+    import numpy as np
+
+    from zoo.training.order import batches
+
+    phase = decided(images, train="probe", batch_size=size)[0]
+    cut = batches(np.arange(images), size)
+    assert phase.steps_per_epoch(images) == len(cut)
+    assert sorted(np.concatenate(cut)) == [*range(images)]
+    assert images == 1 or size == 1 or min(len(one) for one in cut) > 1
+
+
+def test_a_setting_wins_and_leaves_no_reason() -> None:
+    free, held = decided(train="full")[0], decided(train="full", lr=0.5, epochs=7)[0]
+    assert (held.lr, held.epochs) == (0.5, 7)
+    assert {"lr", "epochs"} <= set(free.reasons)
+    assert not {"lr", "epochs"} & set(held.reasons)
+
+
+def test_settings_of_the_probe_reach_the_probe_alone() -> None:
+    probe, full = decided(
+        train="lpft", probe__epochs=3, probe__lr=0.25, probe__batch_size=16, probe__weight_decay=0.5
+    )
+    assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (3, 0.25, 16, 0.5)
+    untouched = decided(train="full")[0]
+    assert full == PhasePlan.from_json({**untouched.to_json(), "reasons": full.reasons})
+
+
+def test_settings_of_the_last_phase_leave_the_probe_before_it_alone() -> None:
+    probe, full = decided(train="lpft", epochs=2, lr=0.125, select="last", patience=4)
+    assert probe == decided(train="lpft")[0]
+    assert (full.epochs, full.lr, full.select, full.patience) == (2, 0.125, "last", 4)
+
+
+def test_a_probe_that_is_all_goes_by_either_name_the_plain_one_first() -> None:
+    assert decided(train="probe", probe__epochs=3)[0].epochs == 3
+    assert decided(train="probe", probe__epochs=3, epochs=4)[0].epochs == 4
+
+
+def test_patience_needs_a_validation_part() -> None:
+    assert decided(train="full", patience=3)[0].patience == 3
+    assert decided(1000, {"has_val": False}, train="full", patience=3)[0].patience == 0
+
+
+@pytest.mark.parametrize("train", ["probe", "full", "lpft"])
+def test_phases_survive_json(train: str) -> None:
+    for phase in decided(train=train):
+        assert PhasePlan.from_json(json.loads(json.dumps(phase.to_json()))) == phase

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from zoo import stopping
+from zoo.corridor import resume
+from zoo.errors import BadData, Stopped
+from zoo.progress import Silent
+from zoo.training.checkpoints import newest_checkpoint
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Train = Any  # a fixture that trains
+StopAt = Any  # a fixture that stops
+pytestmark = pytest.mark.usefixtures("tiny")
+QUIET = Silent()
+#: what is different from run to run
+TIMED = ("seconds", "images_per_second")
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """What a run leaves, less times."""
+    summary = json.loads((folder / "summary.json").read_text())
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return {
+        "model": (folder / "model" / "model.safetensors").read_bytes(),
+        "metrics": [
+            {key: value for key, value in json.loads(line).items() if key not in TIMED}
+            for line in lines
+        ],
+        "summary": {key: value for key, value in summary.items() if key not in TIMED},
+        "split": (folder / "split.json").read_text(),
+        "plan": (folder / "plan.json").read_text(),
+    }
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Let somebody ask to stop before the n-th look; the looks so far are in the list returned."""
+
+    def at(limit: int) -> list[int]:
+        looks = [0]
+
+        class Counting(stopping.Stop):
+            def check(self) -> None:
+                looks[0] += 1
+                if looks[0] == limit:
+                    self.signal = stopping.signal.SIGINT
+                super().check()
+
+        @contextlib.contextmanager
+        def listening() -> Iterator[stopping.Stop]:
+            yield Counting()
+
+        monkeypatch.setattr(stopping, "listening", listening)
+        return looks
+
+    return at
+
+
+RUNS = {
+    "probe": {"epochs": 2, "batch_size": 5, "spec": "tiny/net+linear:dropout=0.5+cekl"},
+    "full": {"train": "full", "epochs": 2, "batch_size": 5, "freeze_bn": "off", "lr": 0.01},
+    "best": {"epochs": 3, "batch_size": 8, "select": "best", "lr": 0.5, "patience": 2},
+    "sgd": {
+        "train": "full",
+        "epochs": 1,
+        "batch_size": 5,
+        "optimizer": "sgd",
+        "balance": "sampler",
+    },
+    "lpft": {
+        "train": "lpft",
+        "spec": "tiny/net+contrastive+cekl:target=view",
+        "epochs": 2,
+        "probe.epochs": 2,
+        "batch_size": 5,
+        "lr": 0.01,
+    },
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_one(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt, name: str
+) -> None:
+    looks = stop_at(0)
+    whole = left(train(images, tmp_path / "whole", **RUNS[name]).folder)
+    total = looks[0]
+    assert total > 15
+    # The looks at the 15 pictures are alike: three of them will do.
+    for limit in [1, 7, *range(15, total + 1)]:
+        stop_at(limit)
+        folder = tmp_path / f"at {limit}"
+        with pytest.raises(Stopped) as caught:
+            train(images, folder, **RUNS[name])
+        assert caught.value.hint == f"Go on with: zoo resume {folder}"
+        assert json.loads((folder / "exit.json").read_text())["status"] == "stopped"
+        stop_at(0)
+        assert left(resume(folder, listener=QUIET).folder) == whole, limit
+        assert json.loads((folder / "exit.json").read_text())["status"] == "finished"
+
+
+def test_a_run_stopped_again_and_again_gets_there(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    stop_at(0)
+    whole = left(train(images, tmp_path / "whole", **RUNS["lpft"]).folder)
+    folder = tmp_path / "run"
+    stop_at(19)
+    with pytest.raises(Stopped):
+        train(images, folder, **RUNS["lpft"])
+    for _ in range(40):
+        stop_at(24)
+        with contextlib.suppress(Stopped):
+            resume(folder, listener=QUIET)
+            break
+    else:
+        pytest.fail("it never got there")
+    assert left(folder) == whole
+
+
+def test_a_run_that_died_goes_on_from_its_last_checkpoint(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = left(train(images, tmp_path / "whole", **RUNS["lpft"]).folder)
+
+    def dying(*_: object, **__: object) -> None:
+        raise RuntimeError("the power went")
+
+    monkeypatch.setattr("zoo.training.train.final_scores", dying)
+    with pytest.raises(RuntimeError):
+        train(images, tmp_path / "run", **RUNS["lpft"])
+    monkeypatch.undo()
+
+
+def test_a_finished_phase_is_accounted_for_once(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = left(train(images, tmp_path / "whole", **RUNS["lpft"]).folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.training.train.thaw", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(images, tmp_path / "run", **RUNS["lpft"])
+    ending = json.loads((tmp_path / "run" / "exit.json").read_text())
+    assert (ending["status"], ending["code"]) == ("failed", 1)
+    assert left(resume(tmp_path / "run", listener=QUIET).folder) == whole
+
+
+def test_a_checkpoint_is_saved_when_its_time_has_come_and_two_are_kept(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    stop_at(24)
+    with pytest.raises(Stopped):
+        train(images, tmp_path / "run", **RUNS["probe"], **{"checkpoint.seconds": 0})
+    found = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert len(found) == 2
+    position, newest = newest_checkpoint(tmp_path / "run" / "checkpoints") or ({}, None)
+    assert newest == tmp_path / "run" / "checkpoints" / found[-1]
+    assert int(found[-1].removeprefix("step-")) == position["position"]["step"]
+    assert {path.name for path in newest.iterdir()} == {
+        *("state.safetensors", "optimizer.safetensors", "best.safetensors"),
+        *("position.json", "manifest.json"),
+    }
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    settings = {**RUNS["full"], "checkpoint.seconds": 0}
+    stop_at(0)
+    whole = left(train(images, tmp_path / "whole", **settings).folder)
+    stop_at(20)
+    with pytest.raises(Stopped):
+        train(images, tmp_path / "run", **settings)
+    folder = tmp_path / "run" / "checkpoints"
+    older, newest = sorted(folder.iterdir())
+    state = newest / "state.safetensors"
+    data = bytearray(state.read_bytes())
+    data[-1] ^= 1
+    state.write_bytes(data)
+    assert (newest_checkpoint(folder) or ({}, None))[1] == older
+    stop_at(0)
+    assert left(resume(tmp_path / "run", listener=QUIET).folder) == whole
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a byte more": lambda folder: (folder / "optimizer.safetensors").open("ab").write(b"0"),
+    "a file gone": lambda folder: (folder / "best.safetensors").unlink(),
+    "no manifest": lambda folder: (folder / "manifest.json").write_text("{"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_checkpoints_none_of_which_is_whole_are_bad_data(
+    images: Path, tmp_path: Path, train: Train, damage: str
+) -> None:
+    train(images, tmp_path / "run", **RUNS["probe"])
+    folder = tmp_path / "run" / "checkpoints"
+    for checkpoint in folder.iterdir():
+        DAMAGE[damage](checkpoint)
+    with pytest.raises(BadData, match="None of the . checkpoints") as caught:
+        newest_checkpoint(folder)
+    assert caught.value.exit_code == 65
+
+
+def test_a_run_without_a_checkpoint_has_none(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    (tmp_path / "step-00000003").mkdir()  # its manifest was never written
+    assert newest_checkpoint(tmp_path) is None

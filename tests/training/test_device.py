@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from zoo.errors import Unavailable
+from zoo.training.device import choose, description, is_out_of_memory, settle_modes
+
+
+def test_a_processor_computes_in_full_precision_and_says_why() -> None:
+    device = choose("cpu", "auto", "auto", layout="conv")
+    assert (device.name, device.precision, device.channels_last) == ("cpu", "fp32", True)
+    assert not device.accelerator
+    assert device.memory_format is torch.channels_last
+    assert len(device.reasons) == 3
+    assert json.loads(json.dumps(description(device)))["precision"] == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "layout", "expected"),
+    [("auto", "token", False), ("on", "token", True), ("off", "conv", False), ("auto", "", True)],
+)
+def test_tokens_gain_nothing_from_channels_last(
+    wanted: str, layout: str, *, expected: bool
+) -> None:
+    assert choose("cpu", "auto", wanted, layout=layout).channels_last == expected
+
+
+def test_bfloat16_is_taken_where_it_is_asked_for() -> None:
+    device = choose("cpu", "bf16", "off", layout="")
+    with device.autocast():
+        assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
+    with choose("cpu", "fp32", "off", layout="").autocast():
+        assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
+
+
+def test_a_device_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for wanted in ("cuda", "cuda:1", "mps"):
+        with pytest.raises(Unavailable, match=f"--device {wanted}") as caught:
+            choose(wanted, "auto", "auto", layout="conv")
+        assert caught.value.exit_code == 69
+    assert choose("auto", "auto", "auto", layout="conv").name == "cpu"
+
+
+def test_one_card_too_many_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", "Card".format)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    found = choose("auto", "auto", "auto", layout="conv")
+    assert (found.name, found.title, found.precision) == ("cuda", "Card", "bf16")
+    assert found.accelerator
+    with pytest.raises(Unavailable, match="cuda:1"):
+        choose("cuda:1", "auto", "auto", layout="conv")
+
+
+def test_out_of_memory_is_told_from_other_errors() -> None:
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_deterministic_algorithms_are_asked_for_only_when_wanted() -> None:
+    device = choose("cpu", "auto", "auto", layout="conv")
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        settle_modes(device, deterministic=False)
+        assert torch.are_deterministic_algorithms_enabled() == before
+        settle_modes(device, deterministic=True)
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before)
