@@ -111,8 +111,12 @@ def tiny_catalog(**changes: Any) -> Catalog:  # noqa: ANN401 - fields of a compo
 
 
 def _install(patch: pytest.MonkeyPatch, catalog: Catalog) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # threads that wait for each other are slower on tiny tensors
     patch.syspath_prepend(PARTS)
     patch.setattr(ingest, "FEW", 10_000)  # children would cost more than the tests
+    patch.setattr("os.fsync", int)  # no test pulls the plug
     for room in (corridor, draft, index, inference, structure):
         patch.setattr(room, "catalog", lambda: catalog)
 

@@ -133,7 +133,7 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
         def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - the standard library's signature
             published.append(headers.get("X-Linked-ETag", ""))
             if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
-                raise urllib.error.URLError(f"refused a redirect to {newurl}")
+                return None  # which makes the answer an error
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
     _reach(url)
@@ -144,6 +144,7 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
             published.append(response.headers.get("X-Linked-ETag", ""))
             _copy(response, stream, total, progress)
     except urllib.error.HTTPError as error:
+        error.close()  # it is the response, too
         message = f"The weights cannot be fetched: {url} answers {error.code} {error.reason}."
         raise Unavailable(message, hint=_HINT) from error
     except (OSError, http.client.HTTPException) as error:
@@ -172,7 +173,8 @@ def _reach(url: str) -> None:
 
     def knock() -> None:
         with contextlib.suppress(OSError):
-            socket.create_connection(place, timeout=TIMEOUT).close()
+            # Longer than the wait below, so that a timeout never passes for an answer.
+            socket.create_connection(place, timeout=2 * TIMEOUT).close()
         answered.set()
 
     threading.Thread(target=knock, daemon=True).start()

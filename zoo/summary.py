@@ -37,7 +37,7 @@ def build(
             for split, found in scores.items()
         },
         "train": {
-            "images": session.dataset.counts("train"),
+            "images": list(session.dataset.counts("train")),
             "mode": "+".join(phase["name"] for phase in session.phases),
             "phases": session.phases,
             "val_used_to_choose": chosen_on_val,

@@ -83,7 +83,7 @@ def newest_checkpoint(folder: Path) -> tuple[dict[str, Any], Path] | None:
             return json.loads((candidate / "position.json").read_text()), candidate
     if any((candidate / _MANIFEST).exists() for candidate in found):
         raise BadData(
-            f"None of the {len(found)} checkpoints in {folder} is whole.",
+            f"No checkpoint in {folder} is whole (of {len(found)}).",
             hint="Start the run anew with zoo run; its plan is in plan.json.",
         )
     return None

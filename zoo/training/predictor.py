@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -79,6 +79,12 @@ class Predictor:
         """What it is, in a line."""
         return f"<zoo model {self.spec}: {len(self.classes)} classes on {self.device.name}>"
 
+    @overload
+    def __call__(self, images: Path | str | Image) -> Prediction: ...
+    @overload
+    def __call__(self, images: Sequence[Path | Image]) -> list[Prediction]: ...
+    @overload
+    def __call__(self, images: list[str] | tuple[str, ...]) -> list[Prediction]: ...
     def __call__(
         self, images: Path | str | Image | Sequence[Path | str | Image]
     ) -> Prediction | list[Prediction]:

@@ -148,7 +148,8 @@ def load_weights(
     leftover = tuple(key for key in state if key not in own)
     strange = [key for key in leftover if not key.startswith(tuple(classifier) or ("\0",))]
     if missing or misshapen or strange:
-        raise _misfit(path, len(own), missing, misshapen, strange)
+        matched = sum(key in state for key in own) - len(misshapen)
+        raise _misfit(path, f"matched {matched} of {len(own)}", missing, misshapen, strange)
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
     # Written through __dict__ since nn.Module knows only tensors and modules as attributes.
     module.__dict__["load_report"] = LoadReport(
@@ -158,10 +159,9 @@ def load_weights(
 
 
 def _misfit(
-    path: Path, total: int, missing: list[str], misshapen: list[str], strange: list[str]
+    path: Path, matched: str, missing: list[str], misshapen: list[str], strange: list[str]
 ) -> BadWeights:
-    matched = total - len(missing) - len(misshapen)
-    lines = [f"{path.name} does not fit this backbone: matched {matched} of {total} tensors."]
+    lines = [f"{path.name} does not fit this backbone: {matched} tensors."]
     for words, keys in (
         ("missing in the file", missing),
         ("of another shape", misshapen),

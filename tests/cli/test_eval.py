@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[object, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["eval", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_json_gives_the_reported_figure(
+    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = evaluated(capsys, finished, "--data", images, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    told = json.loads((finished / "summary.json").read_text())["val"]
+    assert {key: found[key] for key in told} == told
+    assert list(found)[:5] == ["split", "top1", "macro_f1", "n", "interval"]
+
+
+def test_words_give_the_figure_and_a_line_for_each_class(
+    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = evaluated(capsys, finished, "--data", images, "--split", "all")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0].startswith("all top-1 ")
+    assert "n = 15" in lines[0]
+    assert [line.split()[:2] for line in lines[2:]] == [["ant", "5"], ["bee", "5"], ["cat", "5"]]
+
+
+def test_images_that_are_gone_are_named_beside_the_figure(
+    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = json.loads((finished / "split.json").read_text())["files"]
+    lost = min(one["name"] for one in files if one["split"] == "val")
+    (images / lost).unlink()
+    code, out, err = evaluated(capsys, finished, "--data", images, "--json")
+    assert code == 0
+    assert err == f"1 images of the split are not in {images}: {lost}\n"
+    assert json.loads(out)["missing"] == [lost]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("no data", 66, "is not there"),
+        ("no model", 66, "is not finished"),
+        ("damaged", 65, "is damaged"),
+        ("other class", 78, "does not know the classes dog"),
+        ("no such split", 2, "--split"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(  # noqa: PLR0913 - a table and fixtures
+    finished: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    *, change: str, code: int, words: str,
+) -> None:  # fmt: skip
+    split = "none" if change == "no such split" else "val"
+    if change == "no data":
+        images.rename(tmp_path / "moved")
+    elif change == "no model":
+        shutil.rmtree(finished / "model")
+    elif change == "damaged":
+        (finished / "model" / "model.safetensors").write_bytes(b"")
+    elif change == "other class":
+        (images / "cat").rename(images / "dog")
+    got, out, err = evaluated(capsys, finished, "--data", images, "--split", split)
+    assert (got, out) == (code, "")
+    assert words in err
