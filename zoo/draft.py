@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING
 from zoo import hot, registry, runfolder
 from zoo.data.dataset import Dataset, survey
 from zoo.data.ingest import cores
-from zoo.errors import Mismatch, UsageError
+from zoo.errors import Mismatch, PluginFault, UsageError
 from zoo.index import Catalog, Listed, catalog, load_target
 from zoo.plan import Chosen, DataCounts, Plan
 from zoo.progress import Listener, Silent
 from zoo.resolve import resolve, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from zoo.phases import PhasePlan
     from zoo.runfolder import RunFolder
@@ -155,15 +156,34 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
     if phases:
         plan = replace(plan, phases=phases)
     hot.room("device").settle_modes(device, deterministic=bool(plan["deterministic"]))
-    proof = hot.room("assemble").prove(
-        makers(plan),
-        size=plan.preprocess.size,
-        classes=len(counts.classes),
-        views=plan.views,
-        class_counts=counts.train,
-        extras=plan.extras,
-    )
+    with _size_as_asked(plan):
+        proof = hot.room("assemble").prove(
+            makers(plan),
+            size=plan.preprocess.size,
+            classes=len(counts.classes),
+            views=plan.views,
+            class_counts=counts.train,
+            extras=plan.extras,
+        )
     return Draft(plan, dataset, proof, device)
+
+
+@contextmanager
+def _size_as_asked(plan: Plan) -> Iterator[None]:
+    """A backbone that fails at a size of the user's choice is not to blame for it.
+
+    Raises:
+        UsageError: the user asked for another size than the backbone's own, and it fails.
+    """
+    try:
+        yield
+    except PluginFault as error:
+        component = plan.backbone.component
+        if plan["image_size"] is None or plan.preprocess.size == component.facts.input_size:
+            raise
+        message = f"image_size = {plan['image_size']}: {error.message}"
+        hint = "Leave --image-size out, or choose a backbone that takes other sizes."
+        raise UsageError(message, hint=hint) from error
 
 
 def makers(plan: Plan) -> tuple[Maker, Maker, Maker]:

@@ -85,10 +85,10 @@ def resolve(
     )
     values, origins = _setting_values(settings, component_options)
     backbone, head, loss = trio
-    backbone = _with_image_size(backbone, values["image_size"])
     _check_ports((backbone, head, loss), catalog)
     extras = ports.extras(loss.component, loss.options)
     weights, preprocess = _weights(backbone, spec.backbone.tag, values)
+    backbone = _with_image_size(backbone, preprocess)
     plan = Plan(
         spec="",
         entry=entry.name if entry else "",
@@ -190,11 +190,12 @@ def _setting_values(
     return values, origins
 
 
-def _with_image_size(backbone: Chosen, size: Value | None) -> Chosen:
-    """Tell a backbone that must know its input's size when it is built."""
-    if size is None or "img_size" not in backbone.component.options:
+def _with_image_size(backbone: Chosen, preprocess: Preprocess) -> Chosen:
+    """Tell a backbone that must know its input's size when it is built, where it is not its own."""
+    options, usual = backbone.options, backbone.component.facts.input_size
+    if "img_size" not in options or options["img_size"] or preprocess.size == usual:
         return backbone
-    return replace(backbone, options={**backbone.options, "img_size": size})
+    return replace(backbone, options={**options, "img_size": preprocess.size[0]})
 
 
 def _check_ports(trio: tuple[Chosen, Chosen, Chosen], catalog: Catalog) -> None:
@@ -212,7 +213,10 @@ def _weights(
 ) -> tuple[WeightsChoice, Preprocess]:
     component, wanted = backbone.component, str(values["weights"])
     weights = component.tagged(tag) if tag else component.default_weights()
-    preprocess = _preprocess(component, weights, values["image_size"])
+    size = (
+        backbone.options.get("img_size") if values["image_size"] is None else values["image_size"]
+    )
+    preprocess = _preprocess(component, weights, size)
     if wanted == "none":
         return WeightsChoice("none", tag), preprocess
     if wanted != "default":
