@@ -173,7 +173,7 @@ def test_a_given_test_part_is_the_headline_and_looked_at_once(
     assert ear.stages.count("test features 3 images") == 1
     assert read(done.folder / "split.json")["seed"] is None
     assert "test top-1" in repr(done)
-    assert "looked at once <- the number" in repr(done)
+    assert "the headline: looked at once" in repr(done)
 
 
 def test_runs_without_a_folder_are_numbered(images: Path, train: Train) -> None:
@@ -186,7 +186,7 @@ def test_a_run_can_be_shown_in_a_notebook_and_loaded(
 ) -> None:
     done = train(images, tmp_path / "run")
     assert done._repr_html_().startswith("<pre>tiny/net+")
-    assert "&lt;- the number" in done._repr_html_()
+    assert "the headline: " in done._repr_html_()
     assert done.load("cpu").classes == ("ant", "bee", "cat")
 
 

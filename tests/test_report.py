@@ -40,8 +40,9 @@ def test_the_lines_tell_the_number_and_what_qualifies_it(summary: dict[str, Any]
     low, high = summary["val"]["interval"]
     assert lines[1] == (
         f"  validation top-1 {summary['val']['top1']:.4f} (95 % interval {low:.3f} to {high:.3f}, "
-        f"n = 3), macro F1 {summary['val']['macro_f1']:.4f} - used to choose nothing <- the number"
+        f"n = 3), macro F1 {summary['val']['macro_f1']:.4f}"
     )
+    assert lines[2] == "    the headline: nothing was chosen by it"
     assert "  frozen backbone: all parameters and buffers bit-equal before and after" in lines
     assert lines[-2:] == ["Run folder: runs/x-1", "Use it: zoo predict runs/x-1 IMAGE..."]
 
@@ -54,9 +55,11 @@ def test_a_backbone_that_changed_all_the_same_is_shouted(summary: dict[str, Any]
 def test_a_test_part_comes_first_and_is_the_number(summary: dict[str, Any]) -> None:
     summary.update(test=summary["val"], headline="test")
     summary["train"]["val_used_to_choose"] = True
-    test, val = report.lines(summary, Path("x"))[1:3]
-    assert test.endswith("looked at once <- the number")
-    assert val.endswith("used to choose the epoch, so it flatters a little")
+    test, why_test, val, why_val = report.lines(summary, Path("x"))[1:5]
+    assert test.startswith("  test top-1")
+    assert why_test == "    the headline: looked at once, when all was done"
+    assert val.startswith("  validation top-1")
+    assert why_val == "    the epoch was chosen by it, so it flatters a little"
 
 
 def test_the_page_is_whole_and_names_cannot_command_it(

@@ -23,8 +23,8 @@ def lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
     headline = summary["headline"]
     for split in ("test", "val"):
         if summary[split]:
-            mark = " <- the number" if split == headline else ""
-            found.append(f"  {figures(split, summary[split])}{_caveat(split, summary)}{mark}")
+            mark = "the headline: " if split == headline else ""
+            found += [f"  {figures(split, summary[split])}", f"    {mark}{_caveat(split, summary)}"]
     if headline is None:
         found.append("  no image was kept for validation: there is no figure")
     found += [f"  {line}" for line in remarks(summary)]
@@ -44,9 +44,11 @@ def figures(split: str, scores: Mapping[str, Any]) -> str:
 
 
 def _caveat(split: str, summary: Mapping[str, Any]) -> str:
-    if split == "val" and summary["train"]["val_used_to_choose"]:
-        return " - used to choose the epoch, so it flatters a little"
-    return " - looked at once" if split == "test" else " - used to choose nothing"
+    if split == "test":
+        return "looked at once, when all was done"
+    if summary["train"]["val_used_to_choose"]:
+        return "the epoch was chosen by it, so it flatters a little"
+    return "nothing was chosen by it"
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:

@@ -240,7 +240,7 @@ def test_the_best_epoch_is_kept_where_that_is_wanted(
     done = train(images, tmp_path / "a", epochs=4, select="best", **settings)
     (phase,) = done.summary["train"]["phases"]
     assert (phase["best_epoch"], phase["epochs"], phase["stopped_early"]) == (epoch, 4, False)
-    assert "used to choose the epoch" in repr(done)
+    assert "the epoch was chosen by it" in repr(done)
     figures([0.25, 0.75, 0.75, 0.5])
     last = train(images, tmp_path / "b", epochs=4, select="last", **settings)
     assert not equal(done, last)
