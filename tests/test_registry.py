@@ -9,9 +9,9 @@ import zoo
 from zoo import folders, registry, toml
 from zoo.errors import InputMissing, UnknownName, UsageError
 from zoo.index import catalog
-from zoo.resolve import resolve
 from zoo.registry import Placed, Registry
 from zoo.registry_file import json_schema
+from zoo.resolve import resolve
 
 HEAD = "schema = 1\n"
 

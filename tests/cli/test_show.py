@@ -203,7 +203,7 @@ def test_a_run_is_shown_with_its_figures_and_what_was_chosen(finished: RunFolder
     lines = [line.split() for line in run("run").stdout.splitlines()]
     assert ["spec", finished.plan().spec] in lines
     assert ["status", "finished"] in lines
-    assert "val top-1 93.25 %, macro F1 90.00 %, 200 images".split() in lines
+    assert ["val", "top-1", "93.25", "%,", "macro", "F1", "90.00", "%,", "200", "images"] in lines
     assert ["device", "H100", "(cuda,", "bf16)"] in lines
     assert ["lr", "0.1", "command", "line"] in lines
     assert ["loss.target", "view", "command", "line"] in lines
