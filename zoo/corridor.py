@@ -11,9 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import fetch, hot, inference, observers, report, runfolder, stopping, summary
-from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data
-from zoo.errors import Mismatch, OutOfMemory, Stopped, StorageFault, UsageError, ZooError
+from zoo import (
+    fetch,
+    files,
+    hot,
+    inference,
+    locks,
+    observers,
+    report,
+    runfolder,
+    stopping,
+    summary,
+)
+from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data, survey_data
+from zoo.errors import (
+    Diverged,
+    Mismatch,
+    OutOfMemory,
+    Stopped,
+    StorageFault,
+    UsageError,
+    ZooError,
+)
 from zoo.index import catalog
 from zoo.pictures import ingested
 from zoo.progress import Lines, Listener
@@ -26,6 +45,7 @@ if TYPE_CHECKING:
     from zoo.history import EpochRecord
     from zoo.plan import Plan
     from zoo.runfolder import RunFolder
+    from zoo.training.checkpoints import Found
     from zoo.training.predictor import Predictor
     from zoo.training.session import Session
 
@@ -95,11 +115,11 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
         watchers = observers.select(observe, hears.note)
         if draft.dataset.table.layout != "table":  # a table may lie anywhere
             runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
-        folder = runfolder.create(Path(out) if out else None, draft.plan.entry or spec)
-        with _ending(folder, hears):
+        name = draft.plan.entry or spec
+        with runfolder.new(Path(out) if out else None, name) as folder, _ending(folder, hears):
             folder.write_plan(draft.plan, summary.versions(draft.plan))
-            folder.write(runfolder.CLASSES, list(draft.dataset.classes))
-            return _carry_out(folder, draft, hears, stop, watchers, resumed=False)
+            _write_data(folder, draft)
+            return _carry_out(folder, draft, hears, stop, watchers, None)
 
 
 def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
@@ -116,16 +136,40 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
     """
     hears = listener or Lines()
     folder = runfolder.find(Path(path))
-    if (folder.path / runfolder.SUMMARY).exists():
+    with stopping.listening() as stop, locks.held(folder.path):
+        files.clean(folder.path)
+        if folder.has(runfolder.SUMMARY):
+            return _finished(folder)
+        plan = folder.plan()
+        check_plugins(plan, catalog())
+        found = None
+        if folder.has(runfolder.SPLIT):
+            found = hot.room("checkpoints").newest_checkpoint(
+                folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
+            )
+            draft = prove(plan, same_data(folder, plan, hears), phases=plan.phases)
+        else:  # it was ended before it had written which image is in which part
+            draft = prove(plan, survey_data(plan, hears))
+            _write_data(folder, draft)
+        folder.remove(runfolder.EXIT)
+        with _ending(folder, hears):
+            return _carry_out(folder, draft, hears, stop, (), found)
+
+
+def _finished(folder: RunFolder) -> Run:
+    """A run that has all its figures, but was perhaps ended before it could say so.
+
+    Raises:
+        UsageError: it did say so.
+    """
+    if folder.has(runfolder.EXIT) and folder.read(runfolder.EXIT).get("status") == "finished":
         raise UsageError(
             f"The run {folder.path} is finished.", hint=f"Look at it: zoo show {folder.path}"
         )
-    with stopping.listening() as stop:
-        plan = folder.plan()
-        check_plugins(plan, catalog())
-        draft = prove(plan, same_data(folder, plan, hears), phases=plan.phases)
-        with _ending(folder, hears):
-            return _carry_out(folder, draft, hears, stop, (), resumed=True)
+    told = folder.read(runfolder.SUMMARY)
+    report.write(folder, told)
+    folder.finish("finished", 0)
+    return Run(folder.path, told)
 
 
 def _carry_out(
@@ -134,26 +178,25 @@ def _carry_out(
     hears: Listener,
     stop: stopping.Stop,
     watchers: Sequence[observers.Watcher],
-    *,
-    resumed: bool,
+    found: Found | None,
 ) -> Run:
-    """From a proved plan to a finished run folder."""
+    """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
     began = time.perf_counter()
-    _write_split(folder, draft)
     weights = _weights(draft.plan, hears, stop)
     images, dataset = ingested(draft.plan, draft.dataset, hears, stop)
     with closing(images):
         if len(dataset.splits) != len(draft.dataset.splits):
             draft = prove(draft.plan, dataset)
             folder.write_plan(draft.plan, summary.versions(draft.plan))
-            _write_split(folder, draft)
+            _write_data(folder, draft)
         session = _session(folder, draft, images, weights, hears, stop)
         session.timed("setup", began)
-        return _train(folder, session, watchers, began, resumed=resumed)
+        return _train(folder, session, watchers, began, found)
 
 
-def _write_split(folder: RunFolder, draft: Draft) -> None:
-    """Which image is in which part; a resumed run goes by it, so it is there from the beginning."""
+def _write_data(folder: RunFolder, draft: Draft) -> None:
+    """The classes, and which image is in which part: a resumed run goes by them."""
+    folder.write(runfolder.CLASSES, list(draft.dataset.classes))
     folder.write(runfolder.SPLIT, draft.dataset.to_json(seed=int(draft.plan["seed"])))
 
 
@@ -181,6 +224,8 @@ def _session(
         listener=hears,
         pause=stop.check,
         checkpoints=folder.path / runfolder.CHECKPOINTS,
+        seals=folder.seals(),
+        wants_save=stop.wants_save,
     )
     if loaded := _loaded(session):
         hears.note(f"weights: {loaded}")
@@ -199,12 +244,10 @@ def _train(
     session: Session,
     watchers: Sequence[observers.Watcher],
     began: float,
-    *,
-    resumed: bool,
+    found: Found | None,
 ) -> Run:
     """Train, measure, and write what the run leaves; observers hear of it."""
-    found = hot.room("checkpoints").newest_checkpoint(session.checkpoints) if resumed else None
-    folder.keep_records(int(found[0]["records"]) if found else 0)
+    folder.keep_records(int(found.described["records"]) if found else 0)
     observers.start(watchers, folder.path, runfolder.PLAN)
 
     def append(record: EpochRecord) -> None:
@@ -272,6 +315,8 @@ def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
         status = "stopped" if isinstance(error, Stopped) else "failed"
         if isinstance(error, Stopped) and not error.hint:
             error.hint = f"Go on with: zoo resume {folder.path}"
+        if isinstance(error, Diverged):
+            folder.write(runfolder.DIAGNOSIS, error.facts)
         _say_ending(folder, status, error.exit_code, error.message, kept=status == "stopped")
         raise
     except MemoryError as error:

@@ -78,12 +78,12 @@ def prepare(
             "There is no data to train on.",
             hint="Add --data FOLDER (one folder per class), or --data demo for a drawn set.",
         )
-    dataset = _survey(plan, hears)
+    dataset = survey_data(plan, hears)
     return prove(plan, dataset)
 
 
-def _survey(plan: Plan, hears: Listener) -> Dataset:
-    """The data's rows, hashes and splits."""
+def survey_data(plan: Plan, hears: Listener) -> Dataset:
+    """A plan's data: rows, hashes and splits; the listener hears what is odd about them."""
     if plan.data == "demo":
         from zoo.data.demo import demo_folder
 
@@ -107,7 +107,7 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
     Raises:
         Mismatch: files came, went or changed.
     """
-    dataset = _survey(plan, hears)
+    dataset = survey_data(plan, hears)
     stored = folder.read(runfolder.SPLIT)["files"]
     begun = {one["name"]: (one["sha256"], one["class"], one["split"]) for one in stored}
     rows = dataset.table.rows

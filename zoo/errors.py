@@ -17,13 +17,18 @@
     ├── StorageFault           74   reading or writing failed
     ├── Refused                77   a trust rule says no
     ├── Mismatch               78   a plan and the run or data that it meets differ
-    └── Stopped               130   somebody asked the run to stop (143 when by SIGTERM)
+    └── Stopped               130   somebody asked the run to stop (SIGTERM: 143, SIGHUP: 129)
 
 An error's text says what was asked, what is there, and what to type next. Anything outside this
 tree is a bug in zoo (exit code 1).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ZooError(Exception):
@@ -58,9 +63,20 @@ class SpecError(UsageError):
 
 
 class Diverged(ZooError):
-    """A loss or a weight stopped being finite."""
+    """A loss or a weight stopped being finite.
+
+    Attributes:
+        facts: for diagnosis.json, JSON types: where it happened, with which numbers and files.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, *, hint: str = "", facts: Mapping[str, object] | None = None
+    ) -> None:
+        """Keep the facts as data beside the sentence that tells them."""
+        super().__init__(message, hint=hint)
+        self.facts = dict(facts or {})
 
 
 class BadData(ZooError):
@@ -142,4 +158,5 @@ class Stopped(ZooError):
 
 INTERRUPTED = 130
 TERMINATED = 143
+HUNG_UP = 129
 BUG = 1

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__
+from zoo import __version__, locks
 from zoo.errors import BadData, CannotCreate, InputMissing
-from zoo.files import sync_folder, write_json, write_text
+from zoo.files import append_line, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.spec import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from zoo.history import EpochRecord
 
@@ -30,11 +30,14 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 EXIT = "exit.json"
 REPORT = "report.html"
+DIAGNOSIS = "diagnosis.json"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 MODEL_WEIGHTS = "model.safetensors"
 MODEL_CARD = "model.json"
 _MAX_NUMBER = 100_000
+#: what plan.json says of where a run happens: where its images lie, what it runs on
+_MAY_CHANGE = {"data", "device", "zoo", "packages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,7 @@ class RunFolder:
 
     def append(self, record: EpochRecord) -> None:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""
-        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
-        with (self.path / METRICS).open("a", encoding="utf-8") as stream:
-            stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_line(self.path / METRICS, json.dumps(record.to_json(), allow_nan=False))
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line that was cut off is left out."""
@@ -86,6 +85,15 @@ class RunFolder:
         """Cut metrics.jsonl down to its first `count` lines: what came later will come again."""
         lines = [json.dumps(record) for record in self.records()[:count]]
         write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
+
+    def has(self, name: str) -> bool:
+        """Whether one of the folder's files is there."""
+        return (self.path / name).exists()
+
+    def remove(self, name: str) -> None:
+        """Take one of the folder's files away, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+        sync_folder(self.path)
 
     def write(self, name: str, value: object) -> None:
         """Write one of the folder's JSON files."""
@@ -112,10 +120,43 @@ class RunFolder:
             raise BadData(f"{file} holds no JSON object.", hint="Restore it from a copy.")
         return value
 
+    def seals(self) -> dict[str, Any]:
+        """What a checkpoint holds on to, so that it goes on in no other run than its own.
+
+        Returns:
+            `plan`: the plan as JSON, less what depends on where it runs; `classes` and `split`:
+            SHA-256 of these files, hex.
+        """
+        plan = self.read(PLAN)
+        settings = {name: one for name, one in plan["settings"].items() if name != "data"}
+        lasting = {key: value for key, value in plan.items() if key not in _MAY_CHANGE}
+        return {
+            "plan": {**lasting, "settings": settings},
+            **{
+                name.removesuffix(".json"): hashlib.sha256(
+                    (self.path / name).read_bytes()
+                ).hexdigest()
+                for name in (CLASSES, SPLIT)
+            },
+        }
+
     def finish(self, status: str, code: int, reason: str = "") -> None:
         """Write exit.json: how it ended, with which exit code, and why."""
         ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.write(EXIT, {"status": status, "code": code, "reason": reason, "ended": ended})
+
+
+@contextlib.contextmanager
+def new(out: Path | None, name: str) -> Iterator[RunFolder]:
+    """A new, empty run folder, locked for as long as the block lasts.
+
+    Args and errors are those of `create`; it is also a `CannotCreate` when another run of the same
+    moment took the folder first.
+    """
+    folder = create(out, name)
+    with locks.held(folder.path):
+        _refuse_taken(folder.path, "")
+        yield folder
 
 
 def create(out: Path | None, name: str) -> RunFolder:
@@ -132,14 +173,23 @@ def create(out: Path | None, name: str) -> RunFolder:
         return _numbered(Path(RUNS), slug(name))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        taken = any(out.iterdir())
+        _refuse_taken(out, locks.holder(out))
     except OSError as error:
         message = f"The output folder {out} cannot be made: {error.strerror}."
         raise CannotCreate(message, hint="Choose another --out.") from error
-    if taken:
-        message = f"The output folder {out} is not empty."
-        raise CannotCreate(message, hint="Choose another --out, or zoo resume it if it is a run.")
     return RunFolder(out)
+
+
+def _refuse_taken(folder: Path, who: str) -> None:
+    """Refuse a folder that holds anything but a lock; `who` is at work in it."""
+    if not any(item.name != locks.LOCK for item in folder.iterdir()):
+        return
+    message = f"The output folder {folder} is not empty."
+    hint = "Choose another --out, or zoo resume it if it is a run."
+    if who:
+        message = f"The output folder {folder} belongs to {who}, which is at work in it."
+        hint = "Wait for it, or choose another --out."
+    raise CannotCreate(message, hint=hint)
 
 
 def refuse_inside(out: Path, data: Path) -> None:
@@ -174,7 +224,7 @@ def _numbered(parent: Path, name: str) -> RunFolder:
 def discard_if_unused(folder: RunFolder, *, made: Sequence[str] = (PLAN, SPLIT, CLASSES)) -> None:
     """Take a run folder away again that holds nothing but what was written before training."""
     found = {item.name for item in folder.path.iterdir()}
-    if found <= set(made):
+    if found <= {*made, locks.LOCK}:
         for name in found:
             (folder.path / name).unlink()
         folder.path.rmdir()

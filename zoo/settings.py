@@ -117,7 +117,10 @@ SETTINGS: dict[str, Option] = {
     "deterministic": Option(
         type="bool", default=False, help="only operations that repeat bit for bit"
     ),
-    "checkpoint.seconds": _number("seconds between checkpoints", 0, default=30.0),
+    "checkpoint.seconds": _number("most seconds between checkpoints", 0, default=30.0),
+    "checkpoint.steps": _whole(
+        "most steps between checkpoints; 0: seconds alone decide", 0, default=0
+    ),
 }
 
 

@@ -8,21 +8,29 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zoo.errors import INTERRUPTED, TERMINATED, Stopped
+from zoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+#: what asks to stop (where the system has it), and the exit code then
+_CODES = {
+    number: code
+    for name, code in (("SIGINT", INTERRUPTED), ("SIGTERM", TERMINATED), ("SIGHUP", HUNG_UP))
+    if (number := getattr(signal, name, None)) is not None
+}
+#: what asks to save and go on
+_SAVE = getattr(signal, "SIGUSR1", None)
 
 
 class Stop:
-    """Whether somebody asked to stop, and by which signal."""
+    """Whether somebody asked to stop, and by which signal, or to save and go on."""
 
     def __init__(self) -> None:
         """Nobody has asked yet."""
         self.signal: signal.Signals | None = None
+        self._save = False
 
     def check(self) -> None:
         """Stop here if somebody asked; called where nothing is half done.
@@ -35,11 +43,26 @@ class Stop:
             stopped.exit_code = _CODES[self.signal]
             raise stopped
 
+    def wants_save(self) -> bool:
+        """Whether somebody asked to save since the last time that this was called."""
+        asked, self._save = self._save, False
+        return asked
+
+    def heard(self, number: int) -> None:
+        """Note a signal; one that insists ends the process here and now."""
+        if number == _SAVE:
+            self._save = True
+        elif self.signal is not None:
+            os._exit(_CODES[signal.Signals(number)])
+        else:
+            self.signal = signal.Signals(number)
+
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Listen to SIGINT and SIGTERM: the first is left to `Stop.check`, the second ends at once.
+    """Listen to SIGINT, SIGTERM and SIGHUP: `Stop.check` obeys the first, the second ends at once.
 
+    SIGUSR1 asks for a checkpoint. A signal that the parent had ignored (`nohup`) stays ignored.
     Outside the main thread, where signals cannot be caught, nothing is ever asked.
     """
     stop = Stop()
@@ -49,11 +72,14 @@ def listening() -> Iterator[Stop]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
-        if stop.signal is not None:
-            os._exit(_CODES[signal.Signals(number)])
-        stop.signal = signal.Signals(number)
+        stop.heard(number)
 
-    old = {number: signal.signal(number, on_signal) for number in _CODES}
+    heeded = [number for number in (*_CODES, _SAVE) if number is not None]
+    old = {
+        number: signal.signal(number, on_signal)
+        for number in heeded
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield stop
     finally:

@@ -11,6 +11,7 @@ from zoo import stopping
 from zoo.corridor import resume
 from zoo.errors import BadData, Stopped
 from zoo.progress import Silent
+from zoo.runfolder import RunFolder
 from zoo.training.checkpoints import newest_checkpoint
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def left(folder: Path) -> dict[str, Any]:
         "split": (folder / "split.json").read_text(),
         "plan": (folder / "plan.json").read_text(),
     }
+
+
+def newest_of(checkpoints: Path) -> Path | None:
+    """The folder of a run's newest whole checkpoint."""
+    found = newest_checkpoint(checkpoints, RunFolder(checkpoints.parent).seals(), QUIET.note)
+    return found.folder if found else None
 
 
 @pytest.fixture
@@ -150,11 +157,12 @@ def test_a_checkpoint_is_saved_when_its_time_has_come_and_two_are_kept(
     stop_at(20)
     with pytest.raises(Stopped):
         train(images, tmp_path / "run", **RUNS["probe"], **{"checkpoint.seconds": 0})
-    found = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    found = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert len(found) == 2
     newest = tmp_path / "run" / "checkpoints" / found[-1]
     position = json.loads((newest / "position.json").read_text())
-    assert newest_checkpoint(newest.parent) == (position, newest)
+    assert newest_of(newest.parent) == newest
+    assert json.loads((newest.parent / "last.json").read_text()) == {"checkpoint": found[-1]}
     assert int(found[-1].removeprefix("step-")) == position["position"]["step"]
     assert {path.name for path in newest.iterdir()} == {
         *("state.safetensors", "optimizer.safetensors", "best.safetensors"),
@@ -172,12 +180,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     with pytest.raises(Stopped):
         train(images, tmp_path / "run", **settings)
     folder = tmp_path / "run" / "checkpoints"
-    older, newest = sorted(folder.iterdir())
+    older, newest = sorted(folder.glob("step-*"))
     state = newest / "state.safetensors"
     data = bytearray(state.read_bytes())
     data[-1] ^= 1
     state.write_bytes(data)
-    assert (newest_checkpoint(folder) or ({}, None))[1] == older
+    assert newest_of(folder) == older
     stop_at(0)
     assert left(resume(tmp_path / "run", listener=QUIET).folder) == whole
 
@@ -195,14 +203,15 @@ def test_checkpoints_none_of_which_is_whole_are_bad_data(
 ) -> None:
     train(images, tmp_path / "run", **RUNS["probe"])
     folder = tmp_path / "run" / "checkpoints"
-    for checkpoint in folder.iterdir():
+    for checkpoint in folder.glob("step-*"):
         DAMAGE[damage](checkpoint)
     with pytest.raises(BadData, match=r"No checkpoint in .* is whole") as caught:
-        newest_checkpoint(folder)
+        newest_of(folder)
     assert caught.value.exit_code == 65
 
 
 def test_a_run_without_a_checkpoint_has_none(tmp_path: Path) -> None:
-    assert newest_checkpoint(tmp_path) is None
-    (tmp_path / "step-00000003").mkdir()  # its manifest was never written
-    assert newest_checkpoint(tmp_path) is None
+    (tmp_path / "plan.json").write_text('{"settings": {}}')
+    for name in ("classes.json", "split.json"):
+        (tmp_path / name).write_text("[]")
+    assert newest_of(tmp_path / "checkpoints") is None

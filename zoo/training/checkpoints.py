@@ -1,15 +1,16 @@
 """Saving a phase in progress, and finding it again.
 
-A checkpoint is a folder `step-XXXXXXXX` of safetensors and JSON, complete when its `manifest.json`
-(sizes and SHA-256 of all else) is there, which is written last. The two newest are kept.
+A checkpoint is a folder `step-XXXXXXXX` of safetensors and JSON. It is filled under another name,
+read back, vouched for by its `manifest.json` and only then given its name; so whatever is called
+`step-...` was whole once, and the manifest tells whether it still is. `last.json` and `best.json`
+point to checkpoints; they are hints, the manifests decide. The two newest are kept.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,21 +18,43 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from zoo.errors import BadData
-from zoo.files import write_bytes, write_json
+from zoo import manifest
+from zoo.errors import BadData, Diverged, Mismatch
+from zoo.files import new_folder, remove_folder, write_bytes, write_json
 from zoo.training.fit import Position, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch.optim import Optimizer
 
 _KEPT = 2
-_MANIFEST = "manifest.json"
+LAST, BEST = "last.json", "best.json"
+_STATE, _OPTIMIZER, _BEST_STATE = "state.safetensors", "optimizer.safetensors", "best.safetensors"
+_POSITION = "position.json"
+#: checkpoints are numbered by phase and step: a phase has fewer steps than this
+_STEPS = 10_000_000
 
 
-def save_checkpoint(folder: Path, task: Task, described: Mapping[str, Any]) -> Path:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A whole checkpoint.
+
+    Args:
+        folder: where it is.
+        described: as it was given to `save_checkpoint`.
+        position: of the phase in progress.
+    """
+
+    folder: Path
+    described: Mapping[str, Any]
+    position: Mapping[str, Any]
+
+
+def save_checkpoint(
+    folder: Path, task: Task, described: Mapping[str, Any], seals: Mapping[str, Any]
+) -> Path:
     """Write a checkpoint of a phase.
 
     Args:
@@ -39,77 +62,158 @@ def save_checkpoint(folder: Path, task: Task, described: Mapping[str, Any]) -> P
         task: what to save.
         described: what else the run must know to go on: `phase` (which, from 0), `records` (lines
             of metrics.jsonl that belong to it), and what it says of phases done.
+        seals: what this run is and no other (see `RunFolder.seals`).
 
     Returns:
         The checkpoint's folder.
 
     Raises:
+        Diverged: a number in it is not finite; nothing is written.
         StorageFault: it could not be written; older checkpoints are untouched.
     """
-    number = described["phase"] * 10_000_000 + task.position.step
-    target = folder / f"step-{number:08d}"
-    target.mkdir(parents=True, exist_ok=True)
-    (target / _MANIFEST).unlink(missing_ok=True)
-    parts = {
-        "state.safetensors": save(_whole(task.learner.state())),
-        "optimizer.safetensors": save(_whole(_optimizer_tensors(task.optimizer))),
-        "best.safetensors": save(_whole(task.best_state)),
-        "position.json": json.dumps({**described, "position": asdict(task.position)}).encode(),
+    tensors = {
+        _STATE: _whole(task.learner.state()),
+        _OPTIMIZER: _whole(_optimizer_tensors(task.optimizer)),
+        _BEST_STATE: _whole(task.best_state),
     }
-    for name, data in parts.items():
-        write_bytes(target / name, data)
-    manifest = {
-        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for name, data in parts.items()
-    }
-    write_json(target / _MANIFEST, {"schema": 1, "files": manifest})
-    for old in sorted(folder.glob("step-*"))[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    _refuse_infinite(tensors, task)
+    target = folder / f"step-{described['phase'] * _STEPS + task.position.step:08d}"
+    if not _is_whole(target):
+        position = {**described, "position": asdict(task.position)}
+        parts = {
+            **{name: save(held) for name, held in tensors.items()},
+            _POSITION: json.dumps(position).encode(),
+        }
+        remove_folder(target)  # damaged, and we are past it once more
+        with new_folder(target) as unnamed:
+            for name, data in parts.items():
+                write_bytes(unnamed / name, data)
+            manifest.seal(
+                unnamed, parts, {"step": task.position.step, "finite": True, "seals": dict(seals)}
+            )
+    _point(folder, target, task, described)
+    for old in _by_age(folder)[:-_KEPT]:
+        remove_folder(old)
     return target
 
 
-def newest_checkpoint(folder: Path) -> tuple[dict[str, Any], Path] | None:
-    """The newest checkpoint whose every byte is as its manifest says, and its position.
+def _point(folder: Path, target: Path, task: Task, described: Mapping[str, Any]) -> None:
+    """Let `last.json`, and `best.json` where an epoch was the best so far, name a checkpoint."""
+    write_json(folder / LAST, {"checkpoint": target.name})
+    if task.best_state:
+        best = {"phase": described["phase"], "epoch": task.position.best_epoch}
+        held = {"checkpoint": target.name, "file": _BEST_STATE, "figure": task.position.best}
+        write_json(folder / BEST, {**held, **best})
+
+
+def newest_checkpoint(
+    folder: Path, seals: Mapping[str, Any], note: Callable[[str], None]
+) -> Found | None:
+    """The newest checkpoint whose every byte is as its manifest says.
+
+    Args:
+        folder: the run's `checkpoints/`.
+        seals: what the run folder says now; must be what the checkpoint was saved under.
+        note: hears of damaged checkpoints that are passed over.
 
     Returns:
-        None when the run has none at all.
+        None when the run has never saved one.
 
     Raises:
         BadData: there are checkpoints, and none of them is whole.
+        Mismatch: the run's plan, classes or split are not those of the checkpoint, or a newer zoo
+            wrote it.
+        Refused: it reaches outside of the run folder.
     """
-    found = sorted(folder.glob("step-*"), reverse=True)
-    for candidate in found:
-        if _is_whole(candidate):
-            return json.loads((candidate / "position.json").read_text()), candidate
-    if any((candidate / _MANIFEST).exists() for candidate in found):
+    manifest.refuse_link(folder)
+    candidates = _by_age(folder)
+    for candidate in reversed(candidates):
+        try:
+            said = manifest.verified(candidate)
+            described = json.loads((candidate / _POSITION).read_bytes())
+        except manifest.Damaged as error:
+            note(f"checkpoint: {error.message} Going back to the one before.")
+            continue
+        _refuse_another(candidate, said["seals"], seals)
+        return Found(candidate, described, described["position"])
+    if candidates or (folder / LAST).exists():
         raise BadData(
-            f"No checkpoint in {folder} is whole (of {len(found)}).",
+            f"No checkpoint in {folder} is whole (of {len(candidates)}).",
             hint="Start the run anew with zoo run; its plan is in plan.json.",
         )
     return None
 
 
-def restore(task: Task, checkpoint: Path, position: dict[str, Any]) -> None:
-    """Put a checkpoint's state into a task that was built from the same plan."""
-    state = load((checkpoint / "state.safetensors").read_bytes())
-    task.learner.restore(state)
-    task.best_state = load((checkpoint / "best.safetensors").read_bytes())
-    _restore_optimizer(task.optimizer, load((checkpoint / "optimizer.safetensors").read_bytes()))
-    task.position = Position(**position["position"])
+def restore(task: Task, found: Found) -> None:
+    """Put a checkpoint's state into a task that was built from the same plan.
+
+    Raises:
+        Mismatch: its tensors do not fit the modules as they are installed now.
+    """
+    files = {
+        name: load((found.folder / name).read_bytes()) for name in (_STATE, _OPTIMIZER, _BEST_STATE)
+    }
+    try:
+        task.learner.restore(files[_STATE])
+        _restore_optimizer(task.optimizer, files[_OPTIMIZER])
+    except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
+        words = str(error).split("\n")[-1].strip()
+        raise Mismatch(
+            f"{found.folder} does not fit the plugins as installed here: {words}",
+            hint="Install the versions named in plan.json.",
+        ) from error
+    task.best_state = files[_BEST_STATE]
+    task.position = Position(**found.position)
+
+
+def _by_age(folder: Path) -> list[Path]:
+    """The checkpoints, oldest first: by their number, since a clock may jump."""
+    numbered = []
+    for path in folder.glob("step-*"):
+        with contextlib.suppress(ValueError):
+            numbered.append((int(path.name.removeprefix("step-")), path))
+    return [path for _, path in sorted(numbered)]
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        files = json.loads((folder / _MANIFEST).read_text())["files"]
-        for name, described in files.items():
-            data = (folder / name).read_bytes()
-            if len(data) != described["size"]:
-                return False
-            if hashlib.sha256(data).hexdigest() != described["sha256"]:
-                return False
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        manifest.verified(folder)
+    except (BadData, Mismatch):
         return False
     return True
+
+
+def _refuse_another(candidate: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Go on in the run that the checkpoint is of, and in no other."""
+    differing = [f"{name}.json" for name in ("classes", "split") if then.get(name) != now[name]]
+    differing += [
+        f"plan.json: {key} is {now['plan'].get(key)!r}, was {then['plan'].get(key)!r}"[:300]
+        for key in sorted({*then["plan"], *now["plan"]})
+        if then["plan"].get(key) != now["plan"].get(key)
+    ]
+    if differing:
+        listed = "\n".join(f"  {line}" for line in differing)
+        raise Mismatch(
+            f"The run is not the one that {candidate} was saved in. Changed since:\n{listed}",
+            hint="Put the files back, or start a new run with zoo run.",
+        )
+
+
+def _refuse_infinite(tensors: Mapping[str, Mapping[str, Tensor]], task: Task) -> None:
+    for file, held in tensors.items():
+        for name, tensor in held.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise Diverged(
+                    f"{name} ({file}) is not finite at step {task.position.step} of the "
+                    f"{task.phase.name} phase. No checkpoint was written of it.",
+                    hint="Try a lower --lr; zoo resume goes on from the checkpoint before.",
+                    facts={
+                        "phase": task.phase.name,
+                        "epoch": task.position.epoch + 1,
+                        "step": task.position.step,
+                        "tensor": f"{file}: {name}",
+                    },
+                )
 
 
 def _whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

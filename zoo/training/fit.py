@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: a term that never exceeds this teaches nothing
 _VACUOUS = 1e-7
+#: so many files of a bad batch fit into a message; diagnosis.json has all
+_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ def run(
     *,
     after_step: Callable[[], None],
     progress: Callable[[int, float], None],
-    name_samples: Callable[[np.ndarray], str],
+    name_samples: Callable[[np.ndarray], list[str]],
 ) -> Iterator[EpochRecord]:
     """Advance a phase to its end, one record per epoch; afterwards the kept weights are in place.
 
@@ -194,7 +196,7 @@ def vacuous_terms(position: Position) -> tuple[str, ...]:
 
 
 def _step(
-    task: Task, samples: np.ndarray, name_samples: Callable[[np.ndarray], str]
+    task: Task, samples: np.ndarray, name_samples: Callable[[np.ndarray], list[str]]
 ) -> dict[str, float]:
     """One optimiser step; returns its loss terms."""
     phase, learner, position = task.phase, task.learner, task.position
@@ -288,11 +290,22 @@ def _patience_is_over(phase: Phase, position: Position) -> bool:
     )
 
 
-def _diverged(task: Task, values: dict[str, float], lr: float, names: str) -> Diverged:
+def _diverged(task: Task, values: dict[str, float], lr: float, names: list[str]) -> Diverged:
+    step, epoch = task.position.step, task.position.epoch + 1
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
+    batch = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
     return Diverged(
-        f"The loss is not finite at step {task.position.step} of the {task.phase.name} phase "
-        f"(epoch {task.position.epoch + 1}, learning rate {lr:.3g}): {shown}. "
-        f"The batch: {names}. No weight was updated with it.",
+        f"The loss is not finite at step {step} of the {task.phase.name} phase "
+        f"(epoch {epoch}, learning rate {lr:.3g}): {shown}. "
+        f"The batch: {batch}. No weight was updated with it.",
         hint="Try a lower --lr, or look at these images.",
+        facts={
+            "phase": task.phase.name,
+            "epoch": epoch,
+            "step": step,
+            "lr": lr,
+            # As text: JSON has no name for what is not finite.
+            "terms": {name: str(value) for name, value in values.items()},
+            "files": names,
+        },
     )

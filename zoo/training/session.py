@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -37,6 +37,8 @@ class Session:
         pause: called between batches; raises `Stopped` when somebody asked to stop. While a phase
             trains, it saves a checkpoint first.
         checkpoints: folder for them.
+        seals: what they hold on to (see `RunFolder.seals`).
+        wants_save: whether somebody asked for a checkpoint since it was last called.
         extras: what the engine computed for the loss, `[n_train, ...]` each, in training order.
         clock: seconds of each stage.
         frozen: hashes of the frozen backbone before and after a probe, and whether they are equal.
@@ -54,6 +56,8 @@ class Session:
     listener: Listener
     pause: Callable[[], None]
     checkpoints: Path
+    seals: Mapping[str, Any]
+    wants_save: Callable[[], bool]
     extras: dict[str, Tensor] = field(default_factory=dict)
     clock: dict[str, float] = field(default_factory=dict)
     frozen: dict[str, Any] = field(default_factory=dict)

@@ -21,7 +21,6 @@ from zoo.training.predictor import head_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
     from torch import nn
@@ -34,37 +33,39 @@ if TYPE_CHECKING:
 
 #: what training on an image costs, in forward passes
 _TRAINING_COST = 3
+#: checkpoints are at least this many times as far apart as the last one took to write
+_SAVING_SHARE = 50
 
 
 def train(
     session: Session,
     *,
     append: Callable[[EpochRecord], None],
-    resumed: tuple[dict[str, Any], Path] | None = None,
+    resumed: checkpoints.Found | None = None,
 ) -> None:
     """Carry out the plan's phases; afterwards the session's model is the finished one.
 
     Args:
         session: see there.
         append: takes each epoch's record.
-        resumed: a checkpoint's position and folder, to go on from.
+        resumed: a checkpoint to go on from.
 
     Raises:
         Diverged: a loss is not finite.
         Stopped: somebody asked; a checkpoint is saved.
     """
-    position, folder = resumed or ({"phase": 0, "records": 0}, None)
-    first, records = int(position["phase"]), int(position["records"])
-    session.phases = list(position.get("phases", []))
-    session.frozen = dict(position.get("frozen", {}))
+    begun = resumed.described if resumed else {"phase": 0, "records": 0}
+    first, records = int(begun["phase"]), int(begun["records"])
+    session.phases = list(begun.get("phases", []))
+    session.frozen = dict(begun.get("frozen", {}))
     if first == 0:
         set_scale(session)
         _say_cost(session)
     for index, phase in enumerate(session.plan.phases[first:], first):
         started = time.perf_counter()
         task = prepare(session, phase)
-        if index == first and folder is not None:
-            checkpoints.restore(task, folder, position)
+        if index == first and resumed:
+            checkpoints.restore(task, resumed)
         records = _carry_out(session, task, index, records, append)
         session.timed(phase.name, started)
 
@@ -188,16 +189,19 @@ def _say_cost(session: Session) -> None:
 
 
 class _Saver:
-    """Saves checkpoints of a phase: when it is time, and before the run stops."""
+    """Saves checkpoints of a phase: when it is time, when asked to, and before the run stops."""
 
     def __init__(self, session: Session, task: fit.Task, index: int, records: int) -> None:
         self.session, self.task, self.index, self.records = session, task, index, records
         self.check = session.pause
         self.every = float(session.plan["checkpoint.seconds"])
-        self.saved = time.monotonic()
+        self.steps = int(session.plan["checkpoint.steps"])
+        self.saved, self.saved_step = time.monotonic(), task.position.step
+        self.cost = 0.0
 
     def save(self) -> None:
         """Write a checkpoint of the task as it stands."""
+        started = time.monotonic()
         described = {
             "phase": self.index,
             "records": self.records,
@@ -205,8 +209,10 @@ class _Saver:
             "phases": self.session.phases[: self.index],
             "frozen": self.session.frozen,
         }
-        checkpoints.save_checkpoint(self.session.checkpoints, self.task, described)
-        self.saved = time.monotonic()
+        session = self.session
+        checkpoints.save_checkpoint(session.checkpoints, self.task, described, session.seals)
+        self.saved, self.saved_step = time.monotonic(), self.task.position.step
+        self.cost = self.saved - started
 
     def pause(self) -> None:
         """Between two steps or batches: stop if asked to, save if it is time."""
@@ -215,8 +221,14 @@ class _Saver:
         except Stopped:
             self.save()
             raise
-        if time.monotonic() - self.saved >= self.every:
+        if self.session.wants_save() or self._is_time():
             self.save()
+
+    def _is_time(self) -> bool:
+        if self.steps and self.task.position.step - self.saved_step >= self.steps:
+            return True
+        # Where saving is slow, less often: it never takes more than a fiftieth of the time.
+        return time.monotonic() - self.saved >= max(self.every, _SAVING_SHARE * self.cost)
 
 
 def _carry_out(
@@ -257,10 +269,9 @@ def _told(session: Session, task: fit.Task) -> Callable[[int, float], None]:
     return lambda count, loss: listener.advance(count, loss=loss)
 
 
-def _names(session: Session, samples: np.ndarray) -> str:
-    rows = session.dataset.rows("train")[samples[:8]]
-    named = ", ".join(session.dataset.table.rows[row].name for row in rows)
-    return f"{named}{' ...' if len(samples) > 8 else ''}"  # noqa: PLR2004 - a line's worth
+def _names(session: Session, samples: np.ndarray) -> list[str]:
+    rows = session.dataset.rows("train")[samples]
+    return [session.dataset.table.rows[row].name for row in rows]
 
 
 def _account(session: Session, task: fit.Task) -> dict[str, Any]:
