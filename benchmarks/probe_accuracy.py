@@ -110,7 +110,7 @@ class Features:
                 [pixels(decode(self.root / name), predictor.preprocess) for name in new]
             )
             found = pixel_features(
-                predictor.model,
+                predictor.model.features,
                 made,
                 np.arange(len(made)),
                 predictor.preprocess,

@@ -127,11 +127,26 @@ def make_catalog() -> Callable[..., Catalog]:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Catalog]:
+def cold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], None]:
+    """Call it to have an empty cache folder from then on."""
+
+    def empty() -> None:
+        monkeypatch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+    return empty
+
+
+@pytest.fixture
+def tiny(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cold: Callable[[], None]
+) -> Callable[..., Catalog]:
     """The tiny catalog in the place of the installed one; call it to change the backbone.
 
-    The working directory is an empty folder.
+    The working directory is an empty folder, and so is the cache.
     """
+    cold()
     monkeypatch.chdir(tmp_path)
 
     def install(**changes: Any) -> Catalog:  # noqa: ANN401 - fields of a component

@@ -38,14 +38,16 @@ from zoo.pictures import ingested
 from zoo.progress import Lines, Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from zoo.data.dataset import Dataset
     from zoo.data.ingest import Images
+    from zoo.featurestore import FeatureStore
     from zoo.history import EpochRecord
     from zoo.plan import Plan
     from zoo.runfolder import RunFolder
     from zoo.training.checkpoints import Found
+    from zoo.training.model import Model
     from zoo.training.predictor import Predictor
     from zoo.training.session import Session
 
@@ -183,15 +185,38 @@ def _carry_out(
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
     began = time.perf_counter()
     weights = _weights(draft.plan, hears, stop)
-    images, dataset = ingested(draft.plan, draft.dataset, hears, stop)
+    model = _model(draft, weights)
+    stores = hot.room("features").stores(draft.plan, model)
+    known = _known(draft, stores)
+    images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop)
     with closing(images):
         if len(dataset.splits) != len(draft.dataset.splits):
             draft = prove(draft.plan, dataset)
             folder.write_plan(draft.plan, summary.versions(draft.plan))
             _write_data(folder, draft)
-        session = _session(folder, draft, images, weights, hears, stop)
+        session = _session(folder, draft, images, model, hears, stop)
+        session.stores = stores
         session.timed("setup", began)
         return _train(folder, session, watchers, began, found)
+
+
+def _model(draft: Draft, weights: Path | None) -> Model:
+    """The plan's backbone and head, on their device."""
+    plan, trio = draft.plan, makers(draft.plan)
+    model = hot.room("assemble").build_model(
+        trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
+    )
+    placed: Model = model.to(draft.device.torch, memory_format=draft.device.memory_format)
+    return placed
+
+
+def _known(draft: Draft, stores: Mapping[str, FeatureStore]) -> Callable[[str, str], bool]:
+    """Whether an image of a split need not be decoded, since its features are known."""
+    if len(draft.plan.phases) > 1 or not stores:
+        return lambda _split, _digest: False
+    still = set(stores["still"].find(draft.dataset.digests))
+    views = set(stores["views"].find(draft.dataset.digests)) if "views" in stores else still
+    return lambda split, digest: digest in (views if split == "train" else still)
 
 
 def _write_data(folder: RunFolder, draft: Draft) -> None:
@@ -204,19 +229,16 @@ def _session(
     folder: RunFolder,
     draft: Draft,
     images: Images,
-    weights: Path | None,
+    model: Model,
     hears: Listener,
     stop: stopping.Stop,
 ) -> Session:
     """The built model with all that its training needs."""
-    plan, trio = draft.plan, makers(draft.plan)
-    model = hot.room("assemble").build_model(
-        trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
-    )
+    plan = draft.plan
     session: Session = hot.room("session").Session(
         plan=plan,
-        model=model.to(draft.device.torch, memory_format=draft.device.memory_format),
-        makers=trio,
+        model=model,
+        makers=makers(plan),
         proof=draft.proof,
         dataset=draft.dataset,
         images=images,

@@ -20,6 +20,7 @@ from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
 
 #: set by tests: at which crash point, counted from 1, the process kills itself
 CRASH_AT = "ZOO_CRASH_AT"
@@ -87,8 +88,10 @@ def append_line(path: Path, line: str) -> None:
     with _faults(path):
         new = not path.exists()
         crash_point(f"before a line of {path.name}")
-        with path.open("ab", buffering=0) as stream:
+        with path.open("a+b", buffering=0) as stream:
             data = f"{line}\n".encode()
+            if stream.seek(0, os.SEEK_END) and not _ends_a_line(stream):
+                data = b"\n" + data  # the line before was cut short: leave it alone
             for half in (data[: len(data) // 2], data[len(data) // 2 :]):
                 _write_all(stream.fileno(), half)
                 crash_point(f"within a line of {path.name}")
@@ -150,6 +153,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _ends_a_line(stream: FileIO) -> bool:
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1) == b"\n"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

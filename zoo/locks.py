@@ -55,6 +55,21 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def waiting(file: Path) -> Iterator[None]:
+    """Hold a lock file that others hold for moments only: wait for it. The file stays.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _locked(file: Path) -> int:
     """A descriptor of the lock file, locked."""
     while True:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from zoo import folders
-from zoo.data.ingest import Images, ingest, unreadable
+from zoo.data.ingest import CANVAS_RATIO, Images, ingest, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from zoo.components import Preprocess
     from zoo.data.dataset import Dataset
@@ -17,39 +22,30 @@ if TYPE_CHECKING:
     from zoo.progress import Listener
     from zoo.stopping import Stop
 
-#: pictures that views are cropped from are stored this much larger than the input
-_CANVAS_RATIO = 1.5
+Known = Callable[[str, str], bool]
 
 
-def ingested(plan: Plan, dataset: Dataset, hears: Listener, stop: Stop) -> tuple[Images, Dataset]:
-    """Every image decoded once; bad ones refused all together, or skipped."""
-    training = [split == "train" for split in dataset.splits]
-    phases = {phase.name for phase in plan.phases}
-    one_view = plan.kept_views == 1
-    cropped = plan["augment"] == "on" and ("full" in phases or not one_view)
-    still = plan["augment"] == "off" or ("probe" in phases and one_view)
-    paths = [row.path for row in dataset.table.rows]
-    hears.begin("decode", len(paths), "images")
-    before = 0
+def ingested(
+    plan: Plan, dataset: Dataset, known: Known, hears: Listener, stop: Stop
+) -> tuple[Images, Dataset]:
+    """Every image that the run must see, decoded once; bad ones refused all together, or skipped.
 
-    def progress(done: int, total: int) -> None:
-        nonlocal before
-        del total
-        stop.check()
-        hears.advance(done - before)
-        before = done
+    Args:
+        plan: settled.
+        dataset: its images.
+        known: says of a split and the SHA-256 of an image whether its features are all that the
+            run needs of it, and known already.
+        hears: of progress.
+        stop: looked at between images.
 
-    images = ingest(
-        paths,
-        preprocess=plan.preprocess,
-        want_pixels=[not one or still for one in training],
-        want_canvas=[one and cropped for one in training],
-        canvas_side=round(_CANVAS_RATIO * max(plan.preprocess.size)),
-        scratch=folders.cache() / "scratch",
-        jobs=plan["workers"] or None,
-        progress=progress,
+    Raises:
+        BadData: some cannot be read, and the plan says `refuse`.
+    """
+    wanted = np.array(
+        [not known(*one) for one in zip(dataset.splits, dataset.digests, strict=True)], bool
     )
-    hears.end()
+    places = np.flatnonzero(wanted)
+    images = _ingest(plan, dataset, places, hears, stop).spread(places, len(wanted))
     if not images.problems:
         return images, dataset
     if plan["bad_images"] == "refuse":
@@ -60,6 +56,40 @@ def ingested(plan: Plan, dataset: Dataset, hears: Listener, stop: Stop) -> tuple
     for problem in images.problems:
         hears.note(f"  {problem.path}: {problem.reason}")
     return images.without(bad), dataset.without(bad)
+
+
+def _ingest(
+    plan: Plan, dataset: Dataset, places: NDArray[np.int64], hears: Listener, stop: Stop
+) -> Images:
+    """Some of a plan's images, as its phases want them."""
+    training = [dataset.splits[place] == "train" for place in places]
+    phases = {phase.name for phase in plan.phases}
+    one_view = plan.kept_views == 1
+    cropped = plan["augment"] == "on" and ("full" in phases or not one_view)
+    still = plan["augment"] == "off" or ("probe" in phases and one_view)
+    hears.begin("decode", len(places), "images")
+    before = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal before
+        del total
+        stop.check()
+        hears.advance(done - before)
+        before = done
+
+    images = ingest(
+        [dataset.table.rows[place].path for place in places],
+        preprocess=plan.preprocess,
+        want_pixels=[not one or still for one in training],
+        want_canvas=[one and cropped for one in training],
+        canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
+        scratch=folders.cache() / "scratch",
+        digests=[dataset.digests[place] for place in places],
+        jobs=plan["workers"] or None,
+        progress=progress,
+    )
+    hears.end()
+    return images
 
 
 def decoded(paths: Sequence[Path], preprocess: Preprocess) -> Images:

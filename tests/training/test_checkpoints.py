@@ -49,10 +49,16 @@ def newest_of(checkpoints: Path) -> Path | None:
 
 
 @pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """Let somebody ask to stop before the n-th look; the looks so far are in the list returned."""
+def stop_at(
+    monkeypatch: pytest.MonkeyPatch, cold: Callable[[], None]
+) -> Callable[[int], list[int]]:
+    """Let somebody ask to stop before the n-th look; the looks so far are in the list returned.
+
+    From then on the cache is an empty one, so that nothing is known of the images.
+    """
 
     def at(limit: int) -> list[int]:
+        cold()
         looks = [0]
 
         class Counting(stopping.Stop):

@@ -23,12 +23,17 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 @pytest.fixture
 def spied(
-    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+    images: Path,
+    tmp_path: Path,
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    cold: Callable[[], None],
 ) -> Callable[..., Any]:
-    """Train, and hand over the session as it is afterwards."""
+    """Train with nothing known of the images, and hand over the session as it is afterwards."""
     begin = room.train
 
     def run(name: str = "run", **settings: object) -> Any:  # noqa: ANN401 - a session
+        cold()
         seen: list[Any] = []
 
         def spying(session: Any, **given: Any) -> None:  # noqa: ANN401 - passed on

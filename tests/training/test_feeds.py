@@ -142,9 +142,9 @@ def test_normalised_is_pixels_less_the_mean_over_the_deviation(last: str) -> Non
 def test_features_follow_the_places_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     stored, told = images().pixels, list[int]()
     places = np.array([3, 0, 5, 1, 2])
-    whole = pixel_features(MODEL, stored, places, PREPROCESS, CPU, told.append)
+    whole = pixel_features(MODEL.features, stored, places, PREPROCESS, CPU, told.append)
     monkeypatch.setattr(feeds, "FEATURE_BATCH", 2)
-    cut = pixel_features(MODEL, stored, places, PREPROCESS, CPU, told.append)
+    cut = pixel_features(MODEL.features, stored, places, PREPROCESS, CPU, told.append)
     assert whole.shape == (5, 7)
     assert torch.equal(cut, whole)
     assert told == [5, 2, 2, 1]
@@ -153,17 +153,19 @@ def test_features_follow_the_places_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_place_gives_no_feature() -> None:
     assert (
-        pixel_features(MODEL, images().pixels, np.array([], int), PREPROCESS, CPU, print).numel()
+        pixel_features(
+            MODEL.features, images().pixels, np.array([], int), PREPROCESS, CPU, print
+        ).numel()
         == 0
     )
 
 
 def test_kept_views_are_those_of_as_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = list[int]()
-    found = view_features(MODEL, feed(), 3, 4, told.append)
+    samples = np.arange(3)
+    found = view_features(MODEL.features, feed(), samples, 4)
     monkeypatch.setattr(feeds, "FEATURE_BATCH", 4)
-    assert torch.equal(view_features(MODEL, feed(), 3, 4, told.append), found)
+    assert torch.equal(view_features(MODEL.features, feed(), samples, 4), found)
+    assert torch.equal(view_features(MODEL.features, feed(), samples[1:], 4), found[1:])
     assert found.shape == (3, 4, 7)
-    assert told == [12, 4, 4, 4]
     first = feed(views=1).batch(2, np.array([1]))
     assert torch.equal(found[1, 2], MODEL.features(first)[0, 0])

@@ -1,8 +1,9 @@
 """Every file decoded once, by child processes, into packed arrays; all bad files named at once.
 
-The pass that judges the files is the pass that fills the arrays. Arrays of many images live in
-memory-mapped scratch files, which are unlinked as soon as they are mapped (where the system allows
-it), so that not even a killed run leaves them behind.
+The pass that judges the files is the pass that fills the arrays. A data set's arrays are kept for
+later runs (see `zoo.data.packs`); those of other pictures live in scratch files, which are unlinked
+as soon as they are mapped (where the system allows it), so that not even a killed process leaves
+them behind.
 """
 
 from __future__ import annotations
@@ -10,31 +11,39 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import PIL
 
 from zoo.data.decode import Undecodable
+from zoo.data.packs import Kept, Pack
 from zoo.data.pool import Order, Task, in_children
 from zoo.data.preprocess import prepare
 from zoo.data.rows import listed
+from zoo.data.scratch import SPACE, Scratch
 from zoo.errors import BadData, StorageFault
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from zoo.components import Preprocess
 
 #: below this many images, starting children costs more than they save
 FEW = 16
+#: decoded pictures are made durable this often, seconds: what a kill costs at most
+KEEP_SECONDS = 10.0
+#: pictures that views are cropped from are kept this much larger than the input
+CANVAS_RATIO = 1.5
 
-_Array = NDArray[np.uint8]
+_Shelves = tuple[Pack | Scratch, Pack | Scratch]
 _Answers = Generator[tuple[Task, dict[str, Any]], None, None]
-_Settled = tuple[NDArray[np.int64], tuple["Problem", ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,20 @@ class Images:
             problems=(),
         )
 
+    def spread(self, places: NDArray[np.int64], count: int) -> Images:
+        """The same pictures as some among more paths, of whose others there is nothing.
+
+        Args:
+            places: this one's paths among the others `[N]`.
+            count: how many paths there are in all.
+        """
+        rows = np.full((2, count), -1, np.int64)
+        rows[:, places] = self.pixels_row, self.canvas_row
+        sizes = np.zeros((count, 2), np.int64)
+        sizes[places] = self.sizes
+        problems = tuple(replace(one, index=int(places[one.index])) for one in self.problems)
+        return replace(self, pixels_row=rows[0], canvas_row=rows[1], sizes=sizes, problems=problems)
+
     def close(self) -> None:
         """Let go of the arrays and of what is left of the scratch files."""
         self.pixels, self.canvases = self.pixels[:0].copy(), self.canvases[:0].copy()
@@ -99,13 +122,14 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     want_canvas: Sequence[bool],
     canvas_side: int,
     scratch: Path,
+    digests: Sequence[str] = (),
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Images:
     """Decode every file once.
 
     A file whose decoding fails, crashes its process or takes over a minute becomes a `Problem`;
-    the others are not touched by it. The arrays do not depend on `jobs`.
+    the others are not touched by it. The arrays' contents do not depend on `jobs`.
 
     Args:
         paths: N files.
@@ -114,45 +138,40 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         want_canvas: whose canvas is wanted `[N]`. A file of which neither is wanted is only judged.
         canvas_side: S, pixels.
         scratch: a folder for scratch files; made if need be.
+        digests: SHA-256 of the files, hex `[N]`, "" where one could not be read. With them, what is
+            decoded is kept in the user's cache folder, and what is kept is not decoded; a file
+            that has changed since is a problem.
         jobs: child processes; None for one per available core.
         progress: called with (done, total), in this thread.
 
     Raises:
-        StorageFault: the scratch files cannot be made or filled.
+        StorageFault: there is no room for the arrays.
     """
-    tasks = _tasks(paths, want_pixels, want_canvas)
-    shapes = (
-        (sum(want_pixels), *preprocess.size, 3),
-        (sum(want_canvas), canvas_side, canvas_side, 3),
-    )
-    jobs = max(1, min(jobs or cores(), len(tasks)))
-    report = progress or (lambda _done, _total: None)
+    wants = (want_pixels, want_canvas)
     folder = None
-    if len(tasks) < FEW:
-        pixels, canvases = (np.zeros(shape, np.uint8) for shape in shapes)
-        answers = _in_threads(tasks, pixels, canvases, preprocess, jobs)
-        sizes, problems = _settle(tasks, answers, report)
+    if digests:
+        shelves = _packs(preprocess, canvas_side)
     else:
-        folder = _scratch_folder(scratch)
-        try:
-            files = [_scratch_file(folder / f"{place}.u8", at) for place, at in enumerate(shapes)]
-            answers = in_children(tasks, Order(preprocess, canvas_side, *files), jobs)
-            sizes, problems = _settle(tasks, answers, report)
-            pixels, canvases = (_mapped(file, at) for file, at in zip(files, shapes, strict=True))
-        finally:
-            # a mapping outlives its file's name; where it does not, close() removes the folder
+        folder = _scratch_folder(scratch) if len(paths) >= FEW else None
+        shelves = _scratch(folder, preprocess, canvas_side)
+    try:
+        tasks, images, known = _shelve(paths, digests or [""] * len(paths), wants, shelves)
+        order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
+        jobs = max(1, min(jobs or cores(), len(tasks)))
+        few = len(tasks) < FEW
+        answers = (
+            _in_threads(tasks, order, shelves, jobs) if few else in_children(tasks, order, jobs)
+        )
+        report = progress or (lambda _done, _total: None)
+        if known:
+            report(known, len(paths))
+        _settle(answers, images, shelves, lambda done: report(known + done, len(paths)))
+        images.pixels, images.canvases = (shelf.rows() for shelf in shelves)
+    finally:
+        # a mapping outlives its file's name; where it does not, close() removes the folder
+        if folder:
             shutil.rmtree(folder, ignore_errors=True)
-    bad = [problem.index for problem in problems]
-    images = Images(
-        pixels=pixels,
-        pixels_row=np.array([task.pixels_row for task in tasks], np.int64),
-        canvases=canvases,
-        canvas_row=np.array([task.canvas_row for task in tasks], np.int64),
-        sizes=sizes,
-        problems=problems,
-        folder=folder,
-    )
-    images.pixels_row[bad] = images.canvas_row[bad] = -1
+    images.folder = folder
     return images
 
 
@@ -170,35 +189,86 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _tasks(
-    paths: Sequence[Path], want_pixels: Sequence[bool], want_canvas: Sequence[bool]
-) -> list[Task]:
-    """Rows are given out in the order of the paths."""
-    tasks: list[Task] = []
-    rows = [0, 0]
-    for index, (path, *wants) in enumerate(zip(paths, want_pixels, want_canvas, strict=True)):
-        places = [row if want else -1 for row, want in zip(rows, wants, strict=True)]
-        rows = [row + bool(want) for row, want in zip(rows, wants, strict=True)]
-        tasks.append(Task(index, path, *places))
-    return tasks
+def _packs(preprocess: Preprocess, canvas_side: int) -> _Shelves:
+    """Where a data set's arrays are kept; what they depend on is their recipe."""
+    geometry = asdict(preprocess)
+    recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
+    if preprocess.crop == "border":
+        recipe["mean"] = geometry["mean"]  # what the border is filled with
+    decoder = {"pillow": PIL.__version__}
+    return (
+        Pack({"kind": "pixels", **recipe, **decoder}, (*preprocess.size, 3)),
+        Pack({"kind": "canvas", **decoder}, (canvas_side, canvas_side, 3)),
+    )
 
 
-def _in_threads(
-    tasks: Sequence[Task], pixels: _Array, canvases: _Array, preprocess: Preprocess, jobs: int
-) -> _Answers:
-    """What `in_children` does, in this process and straight into the arrays."""
+def _scratch(folder: Path | None, preprocess: Preprocess, canvas_side: int) -> _Shelves:
+    return (
+        Scratch(folder, "pixels", (*preprocess.size, 3)),
+        Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
+    )
+
+
+def _shelve(
+    paths: Sequence[Path],
+    digests: Sequence[str],
+    wants: tuple[Sequence[bool], Sequence[bool]],
+    shelves: _Shelves,
+) -> tuple[list[Task], Images, int]:
+    """Give every wanted array its row; what is not there yet becomes a task.
+
+    Returns:
+        The tasks, the images with all rows that need no task filled in, and how many these are.
+    """
+    count = len(paths)
+    known = [
+        shelf.find(digest for digest, want in zip(digests, wanted, strict=True) if want)
+        for shelf, wanted in zip(shelves, wants, strict=True)
+    ]
+    rows = np.full((2, count), -1, np.int64)
+    sizes = np.zeros((count, 2), np.int64)
+    lacking = np.zeros((2, count), bool)
+    for which, (found, wanted) in enumerate(zip(known, wants, strict=True)):
+        for index, (digest, want) in enumerate(zip(digests, wanted, strict=True)):
+            if want and digest in found:
+                rows[which, index] = found[digest].row
+                sizes[index] = found[digest].size
+            lacking[which, index] = want and digest not in found
+        # Rows are given out in the order of the paths.
+        first = shelves[which].reserve(int(lacking[which].sum()))
+        rows[which, lacking[which]] = first + np.arange(lacking[which].sum())
+    unwanted = ~np.any(wants, axis=0) if count else np.zeros(0, bool)
+    todo = np.flatnonzero(lacking.any(axis=0) | unwanted)
+    tasks = [
+        Task(
+            index,
+            paths[index],
+            int(rows[0, index]) if lacking[0, index] else -1,
+            int(rows[1, index]) if lacking[1, index] else -1,
+            digests[index],
+        )
+        for index in todo.tolist()
+    ]
+    nothing = np.zeros((0, 0, 0, 3), np.uint8)
+    return tasks, Images(nothing, rows[0], nothing, rows[1], sizes), count - len(tasks)
+
+
+def _in_threads(tasks: Sequence[Task], order: Order, shelves: _Shelves, jobs: int) -> _Answers:
+    """What `in_children` does, in this process."""
 
     def answer(task: Task) -> tuple[Task, dict[str, Any]]:
-        wanted = preprocess if task.pixels_row >= 0 else None
-        side = canvases.shape[1] if task.canvas_row >= 0 else 0
+        wanted = order.preprocess if task.pixels_row >= 0 else None
         try:
-            made = prepare(task.path, wanted, side)
+            made = prepare(
+                task.path, wanted, order.canvas_side if task.canvas_row >= 0 else 0, task.digest
+            )
         except Undecodable as error:
             return task, {"reason": error.reason}
-        if made.pixels is not None:
-            pixels[task.pixels_row] = made.pixels
-        if made.canvas is not None:
-            canvases[task.canvas_row] = made.canvas
+        for shelf, row, array in zip(
+            shelves, (task.pixels_row, task.canvas_row), (made.pixels, made.canvas), strict=True
+        ):
+            if array is not None:
+                shelf.put(row, array)
         return task, {"size": made.size}
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -206,26 +276,44 @@ def _in_threads(
 
 
 def _settle(
-    tasks: Sequence[Task], answers: _Answers, report: Callable[[int, int], None]
-) -> _Settled:
-    """The pictures' sizes `[N, 2]` (0 where unreadable) and the problems, in the tasks' order."""
-    sizes = np.zeros((len(tasks), 2), np.int64)
+    answers: _Answers,
+    images: Images,
+    shelves: _Shelves,
+    report: Callable[[int], None],
+) -> None:
+    """Fill in the pictures' sizes and the problems, and keep what is made now and then."""
     problems: list[Problem] = []
-    with closing(answers):  # whatever happens here ends the children
-        for done, (task, answer) in enumerate(answers, 1):
-            if "fault" in answer:
-                raise StorageFault(
-                    f"Cannot write the scratch files: {answer['fault']}.", hint=_SPACE
-                )
-            if "reason" in answer:
-                problems.append(Problem(task.index, task.path, answer["reason"]))
-            else:
-                sizes[task.index] = answer["size"]
-            report(done, len(tasks))
-    return sizes, tuple(sorted(problems, key=lambda problem: problem.index))
+    made: tuple[dict[str, Kept], dict[str, Kept]] = ({}, {})
+    kept = time.monotonic()
 
+    def keep() -> None:
+        for shelf, new in zip(shelves, made, strict=True):
+            shelf.keep(new)
+            new.clear()
 
-_SPACE = "Free space, or let ZOO_CACHE name a folder on another disk."
+    try:
+        with closing(answers):  # whatever happens here ends the children
+            for done, (task, answer) in enumerate(answers, 1):
+                if "fault" in answer:
+                    why = answer["fault"]
+                    raise StorageFault(f"Cannot write decoded pictures: {why}.", hint=SPACE)
+                if "reason" in answer:
+                    problems.append(Problem(task.index, task.path, answer["reason"]))
+                else:
+                    width, height = answer["size"]
+                    images.sizes[task.index] = width, height
+                    for new, row in zip(made, (task.pixels_row, task.canvas_row), strict=True):
+                        if row >= 0 and task.digest:
+                            new[task.digest] = Kept(row, (width, height))
+                if time.monotonic() - kept >= KEEP_SECONDS:
+                    keep()
+                    kept = time.monotonic()
+                report(done)
+    finally:
+        keep()
+    images.problems = tuple(sorted(problems, key=lambda problem: problem.index))
+    bad = [problem.index for problem in problems]
+    images.pixels_row[bad] = images.canvas_row[bad] = -1
 
 
 def _scratch_folder(scratch: Path) -> Path:
@@ -234,26 +322,4 @@ def _scratch_folder(scratch: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix="ingest-", dir=scratch))
     except OSError as error:
         message = f"Cannot make scratch files in {scratch}: {error.strerror or error}."
-        raise StorageFault(message, hint=_SPACE) from error
-
-
-def _scratch_file(path: Path, shape: Iterable[int]) -> Path:
-    """A file of so many bytes, all of them reserved: a full disk shows now and not half way."""
-    size = int(np.prod(list(shape), dtype=np.int64))
-    try:
-        with path.open("wb") as stream:
-            if size and hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(stream.fileno(), 0, size)
-            else:
-                stream.truncate(size)
-    except OSError as error:
-        message = f"{path.parent} has no room for {size / 1e9:.1f} GB: {error.strerror or error}."
-        raise StorageFault(message, hint=_SPACE) from error
-    return path
-
-
-def _mapped(path: Path, shape: tuple[int, ...]) -> _Array:
-    """A scratch file as an array; writing to the array would not reach the file."""
-    if not shape[0]:
-        return np.zeros(shape, np.uint8)
-    return np.memmap(path, np.uint8, mode="c", shape=shape)
+        raise StorageFault(message, hint=SPACE) from error

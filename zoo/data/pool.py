@@ -40,24 +40,25 @@ class Order:
     Args:
         preprocess: for pixels.
         canvas_side: S of canvases.
-        pixels: scratch file of uint8 `[rows, H, W, 3]`.
-        canvases: scratch file of uint8 `[rows, S, S, 3]`.
+        pixels: file of uint8 `[rows, H, W, 3]`; None where there is none.
+        canvases: file of uint8 `[rows, S, S, 3]`; likewise.
     """
 
     preprocess: Preprocess
     canvas_side: int
-    pixels: Path
-    canvases: Path
+    pixels: Path | None
+    canvases: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file, and which rows it fills (-1: not wanted)."""
+    """One file, the rows that it fills (-1: not wanted), its SHA-256 ("" if it may have any)."""
 
     index: int
     path: Path
     pixels_row: int
     canvas_row: int
+    digest: str = ""
 
 
 def in_children(
@@ -172,8 +173,8 @@ class _Child:
         header = {
             "preprocess": to_json(order.preprocess),
             "canvas_side": order.canvas_side,
-            "pixels": str(order.pixels),
-            "canvases": str(order.canvases),
+            "pixels": str(order.pixels or ""),
+            "canvases": str(order.canvases or ""),
         }
         try:
             self._exchange(header)
@@ -185,7 +186,12 @@ class _Child:
 
     def ask(self, task: Task) -> dict[str, Any]:
         self._asked = time.monotonic()
-        request = {"path": str(task.path), "pixels": task.pixels_row, "canvas": task.canvas_row}
+        request = {
+            "path": str(task.path),
+            "pixels": task.pixels_row,
+            "canvas": task.canvas_row,
+            "sha256": task.digest,
+        }
         answer = self._exchange(request)
         self._asked = 0.0
         return answer

@@ -7,13 +7,14 @@ device, from the same `Preprocess`.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from zoo.data.decode import decode, decode_scaled
+from zoo.data.decode import Undecodable, decode, decode_scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +46,25 @@ class Prepared:
     canvas: NDArray[np.uint8] | None
 
 
-def prepare(path: Path, preprocess: Preprocess | None, canvas_side: int) -> Prepared:
+def prepare(
+    path: Path, preprocess: Preprocess | None, canvas_side: int, digest: str = ""
+) -> Prepared:
     """Decode a file once and make of it what is wanted (`None` and 0: not wanted).
 
     A canvas is the same whether or not pixels are wanted too.
 
+    Args:
+        path: the file.
+        preprocess: for pixels.
+        canvas_side: S, pixels.
+        digest: the SHA-256 that the file must have, hex; "" for any.
+
     Raises:
-        Undecodable: the file cannot be decoded.
+        Undecodable: the file cannot be decoded, or is another than it was.
     """
     image, size = decode_scaled(path, _SPARE * canvas_side)
+    if digest and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise Undecodable("it was changed while the run began")
     square = canvas(image, canvas_side) if canvas_side else None
     if preprocess is None:
         return Prepared(size, None, square)

@@ -1,13 +1,24 @@
-"""Features of a session's images: those that a probe trains on, and those that validate."""
+"""Features of a session's images: those that a probe trains on, and those that validate.
+
+Those of a frozen backbone are kept in the user's cache folder (see `zoo.featurestore`): they depend
+on the backbone and the image, not on the run.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL
+import torch
 
 from zoo.data import augment
-from zoo.data.ingest import cores
-from zoo.training.feeds import ImageFeed, pixel_features, view_features
+from zoo.data.ingest import CANVAS_RATIO, cores
+from zoo.errors import Mismatch
+from zoo.featurestore import FeatureStore
+from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.model import fingerprint, freeze
 
 if TYPE_CHECKING:
@@ -16,30 +27,72 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.plan import Plan
+    from zoo.training.model import Model
     from zoo.training.session import Session
 
 #: the views whose features a probe keeps are those of no particular run
 _VIEWS_SEED = 0
 #: training images whose features set the feature scale where no probe computes all of them
 _SCALE_IMAGES = 256
+#: features are made durable this often, seconds: what a kill costs at most
+_KEEP_SECONDS = 10.0
+#: the validation pixels, and fixed augmented views
+STILL, VIEWS = "still", "views"
+
+
+def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
+    """Where features of the plan's frozen backbone are kept, by kind; none where it is trained."""
+    if plan.phases[0].name != "probe":
+        return {}
+    backbone = plan.backbone
+    common: dict[str, Any] = {
+        "backbone": backbone.full_name,
+        "plugin": f"{backbone.plugin} {backbone.version}",
+        "options": dict(backbone.options),
+        "tensors": fingerprint(model.backbone),
+        "preprocess": asdict(plan.preprocess),
+        "device": dict(plan.device),
+        "versions": [torch.__version__, PIL.__version__],
+    }
+    found = {STILL: FeatureStore(common)}
+    if plan.kept_views > 1:
+        drawn = recipe(plan)
+        views: dict[str, Any] = {"kept": plan.kept_views, "canvas": CANVAS_RATIO}
+        views["recipe"] = asdict(drawn) if drawn else None
+        found[VIEWS] = FeatureStore({**common, "views": views})
+    return found
 
 
 def set_scale(session: Session) -> None:
-    """Fix the feature scale, and in a run that begins with a probe compute its features."""
+    """Fix the feature scale, and in a run that begins with a probe compute its features.
+
+    Raises:
+        Mismatch: the run goes on with another backbone than it began with.
+    """
     started = time.perf_counter()
     model = session.model
     freeze(model)
     if session.plan.phases[0].name == "probe":
-        session.frozen = {"before": fingerprint(model.backbone)}
+        _note_frozen(session)
         session.features["train"] = _train_features(session)
         _scale_by(session, session.features["train"])
         session.features["train"] = session.features["train"] * model.feature_scale
-        session.features["val"] = split_features(session, "val")
+        session.features["val"] = split_features(session, "val", frozen=True)
     else:
-        feed = image_feed(session)
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        _scale_by(session, view_features(model, feed, count, 1, lambda _: session.pause()))
+        found = view_features(model.features, image_feed(session), np.arange(count), 1)
+        _scale_by(session, found)
     session.timed("features", started)
+
+
+def _note_frozen(session: Session) -> None:
+    """Remember what the frozen backbone is."""
+    now = fingerprint(session.model.backbone)
+    if session.frozen.setdefault("before", now) != now:
+        raise Mismatch(
+            f"The weights of {session.plan.backbone.title} are not those that the run began with.",
+            hint="Put the weights back, or start a new run with zoo run.",
+        )
 
 
 def _scale_by(session: Session, features: Tensor) -> None:
@@ -51,44 +104,117 @@ def _train_features(session: Session) -> Tensor:
     """Features `[n, K, D]` of the training part, before scaling."""
     rows = session.dataset.rows("train")
     kept = session.plan.kept_views
-    progress = _counted(session, "features", len(rows) * kept)
     if kept == 1:
-        found = pixel_features(
-            session.model,
-            session.images.pixels,
-            session.images.pixels_row[rows],
-            session.plan.preprocess,
-            session.device,
-            progress,
-        )[:, None]
-    else:
-        feed = image_feed(session, seed=_VIEWS_SEED, phase="kept views")
-        found = view_features(session.model, feed, len(rows), kept, progress)
-    session.listener.end()
-    return found
+        return _kept_still(session, "train", "features")
+    digests = [session.dataset.digests[row] for row in rows]
+    feed = image_feed(
+        session,
+        seed=_VIEWS_SEED,
+        phase="kept views",
+        # Named by content: the views of a picture are the same in every data set and split.
+        ids=np.array([int(digest[:15], 16) for digest in digests], np.int64),
+    )
+
+    def compute(samples: np.ndarray) -> Tensor:
+        return view_features(session.model.raw_features, feed, samples, kept)
+
+    return _kept(session, VIEWS, digests, compute, max(1, FEATURE_BATCH // kept), "features")
 
 
-def split_features(session: Session, split: str, *, told: bool = True) -> Tensor:
+def split_features(
+    session: Session, split: str, *, frozen: bool = False, told: bool = True
+) -> Tensor:
     """Scaled features `[n, D]` of a split's validation pixels, in the order of its rows.
 
     Args:
         session: see there; its model is put into eval mode.
         split: `val` or `test`.
+        frozen: whether the backbone is as it was loaded, so that features may be kept.
         told: whether the listener hears of it as a stage of its own.
     """
+    session.model.eval()
+    stage = f"{split} features"
+    if frozen:
+        return _kept_still(session, split, stage)[:, 0] * session.model.feature_scale
     rows = session.dataset.rows(split)
-    progress = _counted(session, f"{split} features", len(rows)) if told else None
+    progress = _counted(session, stage, len(rows)) if told else lambda _count: session.pause()
     found = pixel_features(
-        session.model.eval(),
+        session.model.features,
         session.images.pixels,
         session.images.pixels_row[rows],
         session.plan.preprocess,
         session.device,
-        progress or (lambda _: session.pause()),
+        progress,
     )
     if told:
         session.listener.end()
     return found
+
+
+def _kept_still(session: Session, split: str, stage: str) -> Tensor:
+    """Features `[n, 1, D]` of a split's validation pixels, before scaling."""
+    rows = session.dataset.rows(split)
+
+    def compute(samples: np.ndarray) -> Tensor:
+        return pixel_features(
+            session.model.raw_features,
+            session.images.pixels,
+            session.images.pixels_row[rows[samples]],
+            session.plan.preprocess,
+            session.device,
+            lambda _count: None,
+        )[:, None]
+
+    digests = [session.dataset.digests[row] for row in rows]
+    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+
+
+def _kept(
+    session: Session,
+    kind: str,
+    digests: list[str],
+    compute: Callable[[np.ndarray], Tensor],
+    batch: int,
+    stage: str,
+) -> Tensor:
+    """Features `[n, K, D]` on the device: those that are kept already, and the rest computed.
+
+    Args:
+        session: whose stores to use.
+        kind: which of them.
+        digests: SHA-256 of the n files.
+        compute: the features `[b, K, D]` of some of the n.
+        batch: greatest b.
+        stage: what the listener hears of it.
+    """
+    store = session.stores[kind]
+    found = store.find(digests)
+    missing = np.array([place for place, one in enumerate(digests) if one not in found], int)
+    views = session.plan.kept_views if kind == VIEWS else 1
+    progress = _counted(session, stage, len(digests) * views)
+    session.listener.advance((len(digests) - len(missing)) * views)
+    fresh: dict[str, np.ndarray] = {}
+    saved = time.monotonic()
+    try:
+        for start in range(0, len(missing), batch):
+            chosen = missing[start : start + batch]
+            made = compute(chosen).cpu().numpy()
+            fresh |= {digests[place]: one for place, one in zip(chosen, made, strict=True)}
+            session.forwards += len(chosen) * views
+            if time.monotonic() - saved >= _KEEP_SECONDS:
+                store.add(list(fresh), np.stack(list(fresh.values())))
+                found |= fresh
+                fresh.clear()
+                saved = time.monotonic()
+            progress(len(chosen) * views)
+    finally:
+        if fresh:
+            store.add(list(fresh), np.stack(list(fresh.values())))
+    session.listener.end()
+    found = {**found, **fresh}
+    if not digests:
+        return torch.empty(0, views, session.proof.features)
+    return session.device.tensor_to(torch.from_numpy(np.stack([found[one] for one in digests])))
 
 
 def _counted(session: Session, stage: str, total: int) -> Callable[[int], None]:
@@ -101,7 +227,13 @@ def _counted(session: Session, stage: str, total: int) -> Callable[[int], None]:
     return progress
 
 
-def image_feed(session: Session, *, seed: int | None = None, phase: str = "full") -> ImageFeed:
+def image_feed(
+    session: Session,
+    *,
+    seed: int | None = None,
+    phase: str = "full",
+    ids: np.ndarray | None = None,
+) -> ImageFeed:
     """Views of the training images, drawn for a phase from the run's seed or another."""
     plan = session.plan
     return ImageFeed(
@@ -114,6 +246,7 @@ def image_feed(session: Session, *, seed: int | None = None, phase: str = "full"
         device=session.device,
         phase=phase,
         threads=cores(),
+        ids=ids,
     )
 
 

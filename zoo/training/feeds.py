@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from zoo.components import Preprocess
     from zoo.data.ingest import Images
     from zoo.training.device import Device
-    from zoo.training.model import Model
+
+    #: images `[N·V, 3, H, W]` and V → features `[N, V, D]`
+    Forward = Callable[[Tensor, int], Tensor]
 
 #: features are computed in batches of this many images: large enough for every kernel,
 #: small enough for a CPU's caches
@@ -75,6 +77,7 @@ class ImageFeed:
         device: where the batch shall live.
         phase: name of the stream that draws come from.
         threads: how many draw views at the same time.
+        ids: what each training sample is called in draws; its own number when None.
     """
 
     images: Images
@@ -86,6 +89,7 @@ class ImageFeed:
     device: Device
     phase: str = "full"
     threads: int = 1
+    ids: np.ndarray | None = None
 
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """Normalised images `[B·V, 3, H, W]`."""
@@ -103,7 +107,7 @@ class ImageFeed:
             seed=self.seed,
             phase=self.phase,
             epoch=epoch,
-            samples=samples,
+            samples=samples if self.ids is None else self.ids[samples],
             views=self.views,
             aspects=self.images.aspects[rows],
         )
@@ -119,7 +123,7 @@ class ImageFeed:
 
 @torch.inference_mode()
 def pixel_features(
-    model: Model,
+    forward: Forward,
     pixels: np.ndarray,
     places: np.ndarray,
     preprocess: Preprocess,
@@ -129,7 +133,7 @@ def pixel_features(
     """Features `[n, D]` of validation pixels, as prediction computes them.
 
     Args:
-        model: in eval mode; its feature scale is applied.
+        forward: of a model in eval mode.
         pixels: uint8 `[m, H, W, 3]`.
         places: which of them, in the order wanted; batches follow this order.
         preprocess: whose mean and std to use.
@@ -140,28 +144,23 @@ def pixel_features(
     for start in range(0, len(places), FEATURE_BATCH):
         chosen = places[start : start + FEATURE_BATCH]
         with device.autocast():
-            images = normalise(pixels[chosen], preprocess, device)
-            found.append(model.features(images)[:, 0])
+            found.append(forward(normalise(pixels[chosen], preprocess, device), 1)[:, 0])
         progress(len(chosen))
     return torch.cat(found) if found else torch.empty(0, 0)
 
 
 @torch.inference_mode()
-def view_features(
-    model: Model, feed: ImageFeed, count: int, kept: int, progress: Callable[[int], None]
-) -> Tensor:
-    """Features `[count, kept, D]` of K = `kept` fixed views of each training sample.
+def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: int) -> Tensor:
+    """Features `[n, kept, D]` of K = `kept` fixed views of each of some training samples.
 
     View k is what the feed draws in epoch k, so the views are those of no particular run: the
     caller gives the feed a seed that does not depend on the run's.
     """
     found = []
     size = max(1, FEATURE_BATCH // kept)
-    for start in range(0, count, size):
-        samples = np.arange(start, min(count, start + size))
-        views = np.stack([feed.pixels(view, samples)[:, 0] for view in range(kept)], axis=1)
+    for start in range(0, len(samples), size):
+        chosen = samples[start : start + size]
+        views = np.stack([feed.pixels(view, chosen)[:, 0] for view in range(kept)], axis=1)
         with feed.device.autocast():
-            images = normalise(views, feed.preprocess, feed.device)
-            found.append(model.features(images, views=kept))
-        progress(len(samples) * kept)
+            found.append(forward(normalise(views, feed.preprocess, feed.device), kept))
     return torch.cat(found) if found else torch.empty(0, kept, 0)

@@ -46,8 +46,12 @@ class Model(nn.Module):
 
     def features(self, images: Tensor, views: int = 1) -> Tensor:
         """Images `[N·V, 3, H, W]` → scaled features `[N, V, D]`, float32."""
+        return self.raw_features(images, views) * self.feature_scale
+
+    def raw_features(self, images: Tensor, views: int = 1) -> Tensor:
+        """Likewise, before they are scaled: they depend on the backbone and the image alone."""
         with self._blame[0]("fails on images"):
-            found = self.backbone(images).float() * self.feature_scale
+            found = self.backbone(images).float()
             return found.view(-1, views, found.shape[-1])
 
     def answer(self, features: Tensor) -> HeadOutput:

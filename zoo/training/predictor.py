@@ -108,7 +108,12 @@ class Predictor:
             return torch.empty(0, len(self.classes))
         places = np.arange(len(made))
         found = pixel_features(
-            self.model, made, places, self.preprocess, self.device, progress or (lambda _: None)
+            self.model.features,
+            made,
+            places,
+            self.preprocess,
+            self.device,
+            progress or (lambda _: None),
         )
         return head_logits(self.model, found, self.device).cpu()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from zoo.data.dataset import Dataset
     from zoo.data.ingest import Images
+    from zoo.featurestore import FeatureStore
     from zoo.plan import Plan
     from zoo.progress import Listener
     from zoo.training.assemble import Maker, Proof
@@ -44,6 +45,8 @@ class Session:
         frozen: hashes of the frozen backbone before and after a probe, and whether they are equal.
         phases: what summary.json says of each finished phase.
         features: scaled features on the device: `train` `[n, K, D]`, `val` `[n, D]`.
+        stores: where features of the frozen backbone are kept, by kind.
+        forwards: images (views counted) that went through the frozen backbone in this process.
     """
 
     plan: Plan
@@ -63,6 +66,8 @@ class Session:
     frozen: dict[str, Any] = field(default_factory=dict)
     phases: list[dict[str, Any]] = field(default_factory=list)
     features: dict[str, Tensor] = field(default_factory=dict)
+    stores: Mapping[str, FeatureStore] = field(default_factory=dict)
+    forwards: int = 0
 
     @property
     def seed(self) -> int:

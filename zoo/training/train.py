@@ -305,7 +305,9 @@ def final_scores(session: Session) -> dict[str, Scores | None]:
             found[split] = None
             continue
         features = (
-            session.features["val"] if split == "val" and probed else split_features(session, split)
+            session.features["val"]
+            if split == "val" and probed
+            else split_features(session, split, frozen=probed)
         )
         target = torch.from_numpy(session.dataset.targets[rows])
         found[split] = score(head_logits(session.model, features, session.device), target)

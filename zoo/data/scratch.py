@@ -1,0 +1,91 @@
+"""Decoded pictures of one process: rows of a file that nobody else sees, or of memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.errors import StorageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from zoo.data.packs import Kept
+
+SPACE = "Free space, or let ZOO_CACHE name a folder on another disk."
+
+
+class Scratch:
+    """Rows of one shape, used like a `Pack`, but nothing of them is kept.
+
+    Args:
+        folder: for the file; None for memory.
+        name: of the file.
+        shape: of a row.
+    """
+
+    def __init__(self, folder: Path | None, name: str, shape: tuple[int, ...]) -> None:
+        """Touch nothing yet."""
+        self.shape = shape
+        self.file = folder / f"{name}.u8" if folder else None
+        self._count = 0
+        self._memory = np.zeros((0, *shape), np.uint8)
+
+    def find(self, digests: Iterable[str]) -> dict[str, Kept]:
+        """Nothing is known."""
+        del digests
+        return {}
+
+    def reserve(self, count: int) -> int:
+        """Room for so many rows, which are all that there are.
+
+        Raises:
+            StorageFault: there is not so much room.
+        """
+        self._count = count
+        if not self.file:
+            self._memory = np.zeros((count, *self.shape), np.uint8)
+            return 0
+        size = count * int(np.prod(self.shape))
+        try:
+            with self.file.open("wb") as stream:
+                if size and hasattr(os, "posix_fallocate"):
+                    # All of it at once: a full disk shows now and not half way.
+                    os.posix_fallocate(stream.fileno(), 0, size)
+                else:
+                    stream.truncate(size)
+        except OSError as error:
+            why = error.strerror or error
+            message = f"{self.file.parent} has no room for {size / 1e9:.1f} GB: {why}."
+            raise StorageFault(message, hint=SPACE) from error
+        return 0
+
+    def put(self, row: int, array: NDArray[np.uint8]) -> None:
+        """Fill a row."""
+        if self.file:
+            put(self.file, row, array)
+        else:
+            self._memory[row] = array
+
+    def keep(self, made: Mapping[str, Kept]) -> None:
+        """Nothing is kept."""
+
+    def rows(self) -> NDArray[np.uint8]:
+        """All rows `[count, *shape]`; writing to them does not reach the file."""
+        if not self.file or not self._count:
+            return self._memory
+        return np.memmap(self.file, np.uint8, mode="c", shape=(self._count, *self.shape))
+
+
+def put(file: Path, row: int, array: NDArray[np.uint8]) -> None:
+    """Fill a row of a file of rows of one shape."""
+    with file.open("r+b", buffering=0) as stream:
+        stream.seek(row * array.nbytes)
+        rest = memoryview(array.tobytes())
+        while rest:
+            rest = rest[stream.write(rest) or 0 :]

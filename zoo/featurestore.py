@@ -1,0 +1,101 @@
+"""Features of frozen backbones, kept in the user's cache folder in durable shards.
+
+A shard is one safetensors file, written whole or not at all, named by the hash of its bytes; so a
+run that is killed loses the shard in hand, runs that share a store never meet in one file, and a
+damaged shard is computed anew. A store belongs to one recipe (weights, preprocessing, views,
+device); another recipe is another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from zoo import folders
+from zoo.errors import StorageFault
+from zoo.files import write_bytes, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+_RECIPE = "recipe.json"
+_NAME_LENGTH = 16
+
+
+class FeatureStore:
+    """What is known of one recipe's features, by the hash of an image's bytes.
+
+    Args:
+        recipe: everything that decides a feature's value beside the image; JSON types.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any]) -> None:
+        """Read nothing yet."""
+        self.recipe = {"schema": SCHEMA, **recipe}
+        text = json.dumps(self.recipe, sort_keys=True)
+        self.folder: Path = folders.cache() / "features" / hashlib.sha256(text.encode()).hexdigest()
+        self._known: dict[str, NDArray[np.float32]] | None = None
+
+    def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Features `[K, D]` of those images that the store knows.
+
+        Args:
+            digests: SHA-256 of the files, hex.
+        """
+        if self._known is None:
+            self._known = self._read()
+        return {digest: self._known[digest] for digest in digests if digest in self._known}
+
+    def add(self, digests: Sequence[str], features: NDArray[np.float32]) -> None:
+        """Keep features `[n, K, D]` of n images; where the cache cannot be written, for this run.
+
+        Args:
+            digests: SHA-256 of the n files, hex; an empty one (unreadable) is left out.
+            features: float32, contiguous.
+        """
+        kept = [place for place, digest in enumerate(digests) if digest]
+        known = self._known if self._known is not None else self._read()
+        self._known = known | {digests[place]: features[place] for place in kept}
+        data = save(
+            {"features": np.ascontiguousarray(features[kept])},
+            {"digests": "\n".join(digests[place] for place in kept)},
+        )
+        name = hashlib.sha256(data).hexdigest()[:_NAME_LENGTH]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / _RECIPE).exists():
+                write_json(self.folder / _RECIPE, self.recipe)
+            write_bytes(self.folder / f"shard-{name}.safetensors", data)
+        except (OSError, StorageFault):
+            # A cache that cannot be written costs time, not the run.
+            return
+
+    def _read(self) -> dict[str, NDArray[np.float32]]:
+        known: dict[str, NDArray[np.float32]] = {}
+        for file in sorted(self.folder.glob("shard-*.safetensors")):
+            try:
+                data = file.read_bytes()
+                if hashlib.sha256(data).hexdigest()[:_NAME_LENGTH] != file.stem[-_NAME_LENGTH:]:
+                    continue
+                features = load(data)["features"]
+                known |= zip(_digests(data), features, strict=True)
+            except (OSError, SafetensorError, ValueError, KeyError):
+                continue
+        return known
+
+
+def _digests(shard: bytes) -> list[str]:
+    """The names of a shard's rows, from its header (which its hash has vouched for)."""
+    length = int.from_bytes(shard[:8], "little")
+    header = json.loads(shard[8 : 8 + length])
+    digests: list[str] = header["__metadata__"]["digests"].split("\n")
+    return digests
