@@ -51,11 +51,11 @@ def ingested(
     if plan["bad_images"] == "refuse":
         images.close()
         raise unreadable(images.problems)
-    bad = [problem.index for problem in images.problems]
+    bad = {problem.index: problem.reason for problem in images.problems}
     hears.note(f"data: {len(bad)} images cannot be read and are skipped:")
     for problem in images.problems:
         hears.note(f"  {problem.path}: {problem.reason}")
-    return images.without(bad), dataset.without(bad)
+    return images.without(bad), dataset.skipping(bad.items())
 
 
 def _ingest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from zoo.data.table import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from zoo.data.rows import Table
 
+#: so many examples of a finding are named in a line
+_TOLD = 3
 SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -31,6 +33,7 @@ class Dataset:
         digests: SHA-256 of each row's file, hex; empty where it cannot be read.
         findings: copies, conflicts and leaks among them.
         given: whether the data said which image validates (else a seeded split did).
+        skipped: images that could not be read and were left out: (name, why) of each.
     """
 
     table: Table
@@ -38,6 +41,7 @@ class Dataset:
     digests: tuple[str, ...]
     findings: Findings
     given: bool
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,6 +78,12 @@ class Dataset:
             digests=tuple(self.digests[row] for row in kept),
         )
 
+    def skipping(self, problems: Iterable[tuple[int, str]]) -> Dataset:
+        """The set less rows that cannot be read: (row, why) of each."""
+        told = dict(problems)
+        named = tuple((self.table.rows[row].name, why) for row, why in told.items())
+        return replace(self.without(told), skipped=self.skipped + named)
+
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
         """The same rows, split as another time."""
         return replace(self, splits=splits)
@@ -82,6 +92,7 @@ class Dataset:
         """As split.json has it."""
         return {
             "seed": None if self.given else seed,
+            "skipped": [{"name": name, "reason": why} for name, why in self.skipped],
             "files": [
                 {"name": row.name, "class": row.label, "split": split, "sha256": digest}
                 for row, split, digest in zip(
@@ -95,14 +106,27 @@ class Dataset:
         said = []
         if self.table.ignored:
             said.append(f"{len(self.table.ignored)} files are no images and were passed over")
+        if self.skipped:
+            named = "; ".join(f"{name} ({why})" for name, why in self.skipped[:_TOLD])
+            more = " ..." if self.skipped[_TOLD:] else ""
+            said.append(f"{len(self.skipped)} images could not be read: {named}{more}")
         for words, copies in (
             ("images occur under more than one class", self.findings.conflicts),
             ("images stand in training and in validation or test alike", self.findings.leaks),
         ):
             if copies:
-                names = "; ".join(" = ".join(one.names) for one in copies[:3])
-                said.append(f"{len(copies)} {words}: {names}{' ...' if len(copies) > 3 else ''}")  # noqa: PLR2004
+                names = "; ".join(" = ".join(one.names) for one in copies[:_TOLD])
+                said.append(f"{len(copies)} {words}: {names}{' ...' if copies[_TOLD:] else ''}")
         return said
+
+
+def source(data: str | Path) -> Path:
+    """What the user calls the data, as a path; `demo` is the set that zoo draws itself."""
+    if str(data) == "demo":
+        from zoo.data.demo import demo_folder
+
+        return demo_folder()
+    return Path(data).expanduser()
 
 
 def survey(
