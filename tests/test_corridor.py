@@ -389,6 +389,9 @@ def test_bad_images_can_be_skipped_and_are_named(
     ]
     assert read(done.folder / "plan.json")["counts"]["train"] == counts
     assert done.summary["train"]["images"] == counts
+    note = "2 images cannot be read and were skipped: ant/bad.png; cat/worse.png"
+    assert note in done.summary["data"]
+    assert note in (done.folder / "report.html").read_text()
 
 
 def test_a_class_of_bad_images_alone_cannot_be_skipped(images: Path, train: Train) -> None:

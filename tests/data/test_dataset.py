@@ -92,13 +92,29 @@ def test_what_a_reader_should_know_is_noted(draw: Draw, tmp_path: Path) -> None:
     shutil.copy(data / "val/ant/10.png", data / "train/ant/leak.png")
     shutil.copy(data / "train/bee/0.png", data / "train/ant/doubt.png")
     ignored, conflict, leak = surveyed(data).notes()
-    assert ignored == "1 files are no images and were passed over"
+    assert ignored == "1 file is no image and was passed over: train/ant/notes.txt"
     assert conflict == (
-        "1 images occur under more than one class: train/ant/doubt.png = train/bee/0.png"
+        "1 image occurs under more than one class: train/ant/doubt.png = train/bee/0.png"
     )
     assert leak.startswith(
-        "1 images stand in training and in validation or test alike: train/ant/le"
+        "1 image stands in training and in validation or test alike: train/ant/le"
     )
+
+
+def test_a_note_names_some_of_many_files(draw: Draw, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data")
+    for name in "abcd":
+        (data / f"{name}.txt").write_text("")
+    (ignored,) = surveyed(data).notes()
+    assert ignored == "4 files are no images and were passed over: a.txt; b.txt; c.txt ..."
+
+
+def test_what_was_skipped_is_remembered(images: Path) -> None:
+    data = surveyed(images)
+    one, two = data.table.rows[0].name, data.table.rows[7].name
+    less = data.without([7]).without([0])
+    assert less.skipped == (two, one)
+    assert less.notes() == [f"2 images cannot be read and were skipped: {two}; {one}"]
 
 
 def test_progress_is_told(images: Path) -> None:

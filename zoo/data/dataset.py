@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.split import Findings, assign, digests, findings
+from zoo.data.split import Copies, Findings, assign, digests, findings
 from zoo.data.table import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zoo.data.rows import Table
 
 SPLIT_NAMES = ("train", "val", "test")
+#: how many of many files a note names
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Dataset:
         digests: SHA-256 of each row's file, hex; empty where it cannot be read.
         findings: copies, conflicts and leaks among them.
         given: whether the data said which image validates (else a seeded split did).
+        skipped: names of the images that were left out because they cannot be read.
     """
 
     table: Table
@@ -38,6 +41,7 @@ class Dataset:
     digests: tuple[str, ...]
     findings: Findings
     given: bool
+    skipped: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,7 +68,7 @@ class Dataset:
         )
 
     def without(self, rows: Iterable[int]) -> Dataset:
-        """The set less these rows; nobody else changes split."""
+        """The set less these rows, which are skipped; nobody else changes split."""
         gone = set(rows)
         kept = [row for row in range(len(self.splits)) if row not in gone]
         return replace(
@@ -72,6 +76,7 @@ class Dataset:
             table=replace(self.table, rows=tuple(self.table.rows[row] for row in kept)),
             splits=tuple(self.splits[row] for row in kept),
             digests=tuple(self.digests[row] for row in kept),
+            skipped=(*self.skipped, *(self.table.rows[row].name for row in sorted(gone))),
         )
 
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
@@ -92,17 +97,42 @@ class Dataset:
 
     def notes(self) -> list[str]:
         """What a reader should know of the data before trusting a number."""
-        said = []
-        if self.table.ignored:
-            said.append(f"{len(self.table.ignored)} files are no images and were passed over")
-        for words, copies in (
-            ("images occur under more than one class", self.findings.conflicts),
-            ("images stand in training and in validation or test alike", self.findings.leaks),
-        ):
-            if copies:
-                names = "; ".join(" = ".join(one.names) for one in copies[:3])
-                said.append(f"{len(copies)} {words}: {names}{' ...' if len(copies) > 3 else ''}")  # noqa: PLR2004
-        return said
+        alike = "in training and in validation or test alike"
+        found = (
+            (
+                self.table.ignored,
+                "file is no image and was",
+                "files are no images and were",
+                "passed over",
+            ),
+            (
+                self.skipped,
+                "image cannot be read and was",
+                "images cannot be read and were",
+                "skipped",
+            ),
+            (
+                _twins(self.findings.conflicts),
+                "image occurs",
+                "images occur",
+                "under more than one class",
+            ),
+            (_twins(self.findings.leaks), "image stands", "images stand", alike),
+        )
+        return [
+            f"{len(names)} {one if len(names) == 1 else many} {what}: {_some(names)}"
+            for names, one, many, what in found
+            if names
+        ]
+
+
+def _twins(copies: Sequence[Copies]) -> list[str]:
+    return [" = ".join(one.names) for one in copies]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return "; ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
 def survey(
