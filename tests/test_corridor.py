@@ -578,6 +578,11 @@ def test_a_probe_that_was_chosen_for_the_user_says_what_the_rest_would_cost(
     assert done.summary["train"]["mode"] == "probe"
     (said,) = (line for line in ear.notes if line.startswith("train: probe, since on a CPU"))
     assert "--train lpft does it anyway (3 epochs, about 0 min here)" in said
+    again = Ear()
+    train(images, tmp_path / "again", listener=again, **settings)
+    (said,) = (line for line in again.notes if line.startswith("train: probe, since on a CPU"))
+    assert "--train lpft does it anyway (3 epochs)" in said  # nothing was timed
+    assert "val features: 3 of 3 images from the cache" in again.notes
 
 
 # a teacher
