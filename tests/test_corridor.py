@@ -386,7 +386,8 @@ def test_bad_images_can_be_skipped_and_are_named(
     assert {one["name"] for one in files}.isdisjoint(bad)
     assert {one["name"] for one in split["skipped"]} == bad
     assert all(one["reason"] for one in split["skipped"])
-    assert any(line.startswith("2 images could not be read: ") for line in done.summary["data"])
+    said = next(line for line in done.summary["data"] if line.startswith("2 images cannot be"))
+    assert "were skipped: ant/bad.png (" in said
     assert "bad.png" in (done.folder / "report.html").read_text()
     counts = [
         sum(one["class"] == name and one["split"] == "train" for one in files)
@@ -580,6 +581,11 @@ def test_a_probe_that_was_chosen_for_the_user_says_what_the_rest_would_cost(
     assert done.summary["train"]["mode"] == "probe"
     (said,) = (line for line in ear.notes if line.startswith("train: probe, since on a CPU"))
     assert "--train lpft does it anyway (3 epochs, about 0 min here)" in said
+    again = Ear()
+    train(images, tmp_path / "again", listener=again, **settings)
+    (said,) = (line for line in again.notes if line.startswith("train: probe, since on a CPU"))
+    assert "--train lpft does it anyway (3 epochs)" in said  # nothing was timed
+    assert "val features: 3 of 3 images from the cache" in again.notes
 
 
 # a teacher

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.split import Findings, assign, digests, findings
+from zoo.data.split import Copies, Findings, assign, digests, findings
 from zoo.data.table import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from zoo.data.rows import Table
 
-#: so many examples of a finding are named in a line
-_TOLD = 3
 SPLIT_NAMES = ("train", "val", "test")
+#: how many of many files a note names
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Dataset:
         )
 
     def without(self, rows: Iterable[int]) -> Dataset:
-        """The set less these rows; nobody else changes split."""
+        """The set less these rows, which are skipped; nobody else changes split."""
         gone = set(rows)
         kept = [row for row in range(len(self.splits)) if row not in gone]
         return replace(
@@ -103,21 +103,42 @@ class Dataset:
 
     def notes(self) -> list[str]:
         """What a reader should know of the data before trusting a number."""
-        said = []
-        if self.table.ignored:
-            said.append(f"{len(self.table.ignored)} files are no images and were passed over")
-        if self.skipped:
-            named = "; ".join(f"{name} ({why})" for name, why in self.skipped[:_TOLD])
-            more = " ..." if self.skipped[_TOLD:] else ""
-            said.append(f"{len(self.skipped)} images could not be read: {named}{more}")
-        for words, copies in (
-            ("images occur under more than one class", self.findings.conflicts),
-            ("images stand in training and in validation or test alike", self.findings.leaks),
-        ):
-            if copies:
-                names = "; ".join(" = ".join(one.names) for one in copies[:_TOLD])
-                said.append(f"{len(copies)} {words}: {names}{' ...' if copies[_TOLD:] else ''}")
-        return said
+        alike = "in training and in validation or test alike"
+        found = (
+            (
+                self.table.ignored,
+                "file is no image and was",
+                "files are no images and were",
+                "passed over",
+            ),
+            (
+                [f"{name} ({why})" for name, why in self.skipped],
+                "image cannot be read and was",
+                "images cannot be read and were",
+                "skipped",
+            ),
+            (
+                _twins(self.findings.conflicts),
+                "image occurs",
+                "images occur",
+                "under more than one class",
+            ),
+            (_twins(self.findings.leaks), "image stands", "images stand", alike),
+        )
+        return [
+            f"{len(names)} {one if len(names) == 1 else many} {what}: {_some(names)}"
+            for names, one, many, what in found
+            if names
+        ]
+
+
+def _twins(copies: Sequence[Copies]) -> list[str]:
+    return [" = ".join(one.names) for one in copies]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return "; ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
 
 
 def source(data: str | Path) -> Path:

@@ -182,12 +182,12 @@ def _say_cost(session: Session) -> None:
         layout=plan.backbone.component.facts.layout,
         has_val=counts.val > 0,
     )
-    forwards = counts.images * plan.kept_views + counts.val
-    training = _TRAINING_COST * counts.images * plan.views + counts.val
-    minutes = full.epochs * training * session.clock["features"] / forwards / 60
-    session.listener.note(
-        f"train: probe, since {why} ({full.epochs} epochs, about {minutes:,.0f} min here)"
-    )
+    cost = f"{full.epochs} epochs"
+    if session.forwards:  # else all features were kept, and nothing is known of this machine
+        training = _TRAINING_COST * counts.images * plan.views + counts.val
+        minutes = full.epochs * training * session.clock["features"] / session.forwards / 60
+        cost += f", about {minutes:,.0f} min here"
+    session.listener.note(f"train: probe, since {why} ({cost})")
 
 
 class _Saver:
