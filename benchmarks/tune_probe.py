@@ -10,7 +10,7 @@ Every combination of the values of `--try` (names of `zoo.settings`, such as `we
 the validation and test parts are never looked at. What is not named is zoo's default for that many
 images. The folds are the same for all combinations, so a row is compared with the others pairwise:
 the last column is the difference to the first row in points, with a 95 % interval over the images
-(normal). It is how the numbers in `zoo/phases.py` are chosen.
+(normal). It is how the numbers in `zoo/phases.py` are checked.
 
 Features are computed once. The judged ones are those of unchanged images, as in validation, also
 where the head trains on augmented views.
