@@ -12,8 +12,8 @@ images. The folds are the same for all combinations, so a row is compared with t
 the last column is the difference to the first row in points, with a 95 % interval over the images
 (normal). It is how the numbers in `zoo/phases.py` are checked.
 
-Features are computed once. The judged ones are those of unchanged images, as in validation, also
-where the head trains on augmented views.
+Features are computed once, and kept as those of runs are. The judged ones are those of unchanged
+images, as in validation, also where the head trains on augmented views.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from zoo.pictures import ingested
 from zoo.progress import Silent
 from zoo.settings import SETTINGS, assignments
 from zoo.stopping import Stop
-from zoo.training import fit
+from zoo.training import fit, threads
 from zoo.training.assemble import build_model
-from zoo.training.features import set_scale
+from zoo.training.features import set_scale, stores
 from zoo.training.predictor import head_logits
 from zoo.training.session import Session
 from zoo.training.train import head_context
@@ -78,7 +78,7 @@ def open_session(spec: str, data: Path, given: Mapping[str, object]) -> Session:
     draft = prepare(spec, {**given, "train": "probe", "data": str(data)})
     plan, source = draft.plan, draft.plan.weights
     weights = fetch.fetch(source.source, source.sha256, progress=lambda _done, _total: None)
-    images, dataset = ingested(plan, draft.dataset, Silent(), Stop())
+    images, dataset = ingested(plan, draft.dataset, lambda _split, _digest: False, Silent(), Stop())
     trio = makers(plan)
     model = build_model(trio[:2], weights, head_context(plan, draft.proof), int(plan["seed"]))
     session = Session(
@@ -92,6 +92,9 @@ def open_session(spec: str, data: Path, given: Mapping[str, object]) -> Session:
         listener=Silent(),
         pause=lambda: None,
         checkpoints=Path(tempfile.gettempdir()),
+        seals={},
+        wants_save=lambda: False,
+        stores=stores(plan, model),
     )
     with closing(images):
         set_scale(session)
@@ -148,13 +151,14 @@ def right(bench: Bench, folds: Sequence[np.ndarray], given: Mapping[str, Value])
     found = np.zeros(len(bench.targets))
     for held in folds:
         task = folded(bench, held, given)
-        for _ in fit.run(
-            task,
-            after_step=lambda: None,
-            progress=lambda _count, _loss: None,
-            name_samples=lambda samples: f"training rows {samples.tolist()}",
-        ):
-            pass
+        with threads.suited(bench.session.model.head):
+            for _ in fit.run(
+                task,
+                after_step=lambda: None,
+                progress=lambda _count, _loss: None,
+                name_samples=lambda samples: [f"training row {sample}" for sample in samples],
+            ):
+                pass
         model = bench.session.model
         logits = head_logits(model, bench.judged[held] * model.feature_scale, bench.session.device)
         found[held] = logits.argmax(1).cpu().numpy() == bench.targets[held]
