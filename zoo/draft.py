@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo import hot, registry, runfolder
 from zoo.data.dataset import Dataset, survey
 from zoo.data.ingest import cores
+from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, UsageError
 from zoo.index import Catalog, Listed, catalog, load_target
 from zoo.plan import Chosen, DataCounts, Plan
@@ -95,6 +96,7 @@ def survey_data(plan: Plan, hears: Listener) -> Dataset:
         seed=int(plan["seed"]),
         val_fraction=float(plan["val_fraction"]),
         threads=cores(),
+        links="follow" if plan["links"] == "follow" else "refuse",
     )
     for line in found.notes():
         hears.note(f"data: {line}")
@@ -120,15 +122,20 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
     gone = [name for name in begun if name not in now]
     changed = [name for name in begun if name in now and now[name][:2] != begun[name][:2]]
     if came or gone or changed:
+        found = {"came": came, "gone": gone, "changed": changed}
+        named = [f"{what}: {name}" for what, names in found.items() for name in names]
         raise Mismatch(
             f"The data changed since the run began: {len(came)} files came, {len(gone)} went, "
-            f"{len(changed)} changed (first: {(came + gone + changed)[0]}).",
+            f"{len(changed)} changed:\n{listed(named)}",
             hint="Restore the data, or start a new run with zoo run.",
         )
     # The stored split is the run's; a later rule of splitting does not move an image.
     kept = [row for row, one in enumerate(rows) if one.name in begun]
     gone_rows = set(range(len(rows))) - set(kept)
     splits = tuple(begun[one.name][2] if one.name in begun else "train" for one in rows)
+    if gone_rows:
+        left = "unreadable when the run began, or came since"
+        dataset = dataset.with_remarks([f"{len(gone_rows)} images are left out: {left}"])
     return dataset.with_splits(splits).without(gone_rows)
 
 

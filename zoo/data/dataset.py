@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from zoo.data.rows import Table
+    from zoo.data.rows import Links, Table
 
 SPLIT_NAMES = ("train", "val", "test")
+#: how many of many names a note gives
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Dataset:
         digests: SHA-256 of each row's file, hex; empty where it cannot be read.
         findings: copies, conflicts and leaks among them.
         given: whether the data said which image validates (else a seeded split did).
+        remarks: what was found besides, such as files left out, in words.
     """
 
     table: Table
@@ -38,6 +41,7 @@ class Dataset:
     digests: tuple[str, ...]
     findings: Findings
     given: bool
+    remarks: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,6 +82,10 @@ class Dataset:
         """The same rows, split as another time."""
         return replace(self, splits=splits)
 
+    def with_remarks(self, remarks: Iterable[str]) -> Dataset:
+        """The same with more to say of it."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
     def to_json(self, *, seed: int) -> dict[str, Any]:
         """As split.json has it."""
         return {
@@ -100,9 +108,26 @@ class Dataset:
             ("images stand in training and in validation or test alike", self.findings.leaks),
         ):
             if copies:
-                names = "; ".join(" = ".join(one.names) for one in copies[:3])
-                said.append(f"{len(copies)} {words}: {names}{' ...' if len(copies) > 3 else ''}")  # noqa: PLR2004
-        return said
+                said.append(
+                    f"{len(copies)} {words}: {_some([' = '.join(x.names) for x in copies])}"
+                )
+        if lacking := self._not_validated():
+            said.append(f"{len(lacking)} classes have no validation image: {_some(lacking, ', ')}")
+        return [*said, *self.remarks]
+
+    def _not_validated(self) -> list[str]:
+        """Classes of which no image validates; none where nothing validates at all."""
+        counts = self.counts("val")
+        return [
+            name
+            for name, count in zip(self.classes, counts, strict=True)
+            if not count and any(counts)
+        ]
+
+
+def _some(names: list[str], between: str = "; ") -> str:
+    """The first names, and whether there are more."""
+    return between.join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
 
 
 def survey(
@@ -111,6 +136,7 @@ def survey(
     seed: int,
     val_fraction: float,
     threads: int,
+    links: Links = "follow",
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Read a data set, hash its files, and split what is not split yet.
@@ -120,13 +146,15 @@ def survey(
         seed: of the split.
         val_fraction: share of each class that validates where the data has no validation part.
         threads: readers.
+        links: what to do about links inside a folder that lead out of it.
         progress: called with (files hashed, files in all).
 
     Raises:
         InputMissing: nothing is there.
         BadData: it is no labelled image set.
+        Refused: links lead out of the folder, and must not.
     """
-    table = read_table(path)
+    table = read_table(path, links=links)
     hashes = digests(table.rows, threads, progress)
     splits = [row.split or "train" for row in table.rows]
     given = "val" in splits
