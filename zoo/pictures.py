@@ -46,16 +46,20 @@ def ingested(
     )
     places = np.flatnonzero(wanted)
     images = _ingest(plan, dataset, places, hears, stop).spread(places, len(wanted))
+    if images.animated:
+        several = "files hold several frames or pages; the first of each counts"
+        hears.note(f"data: {images.animated} {several}")
     if not images.problems:
         return images, dataset
     if plan["bad_images"] == "refuse":
         images.close()
         raise unreadable(images.problems)
     bad = [problem.index for problem in images.problems]
-    hears.note(f"data: {len(bad)} images cannot be read and are skipped:")
+    skipped = f"{len(bad)} images cannot be read and are skipped"
+    hears.note(f"data: {skipped}:")
     for problem in images.problems:
         hears.note(f"  {problem.path}: {problem.reason}")
-    return images.without(bad), dataset.without(bad)
+    return images.without(bad), dataset.without(bad).with_remarks([skipped])
 
 
 def _ingest(
