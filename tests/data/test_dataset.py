@@ -92,7 +92,7 @@ def test_what_a_reader_should_know_is_noted(draw: Draw, tmp_path: Path) -> None:
     shutil.copy(data / "val/ant/10.png", data / "train/ant/leak.png")
     shutil.copy(data / "train/bee/0.png", data / "train/ant/doubt.png")
     ignored, conflict, leak = surveyed(data).notes()
-    assert ignored == "1 files are no images and were passed over"
+    assert ignored == "1 files are no images and were passed over: train/ant/notes.txt"
     assert conflict == (
         "1 images occur under more than one class: train/ant/doubt.png = train/bee/0.png"
     )

@@ -102,7 +102,10 @@ class Dataset:
         """What a reader should know of the data before trusting a number."""
         said = []
         if self.table.ignored:
-            said.append(f"{len(self.table.ignored)} files are no images and were passed over")
+            names = self.table.ignored
+            said.append(
+                f"{len(names)} files are no images and were passed over: {_some([*names], ', ')}"
+            )
         for words, copies in (
             ("images occur under more than one class", self.findings.conflicts),
             ("images stand in training and in validation or test alike", self.findings.leaks),
