@@ -17,6 +17,7 @@ from zoo.training import feeds, predictor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Cold = Callable[[], None]
     Draw = Callable[..., Path]
     Train = Callable[..., corridor.Run]
 
@@ -69,9 +70,11 @@ def test_accuracy_does_not_depend_on_the_batches_of_evaluation(
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_a_runs_figure_does_not_depend_on_the_batches_of_evaluation(
-    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
+    images: Path, tmp_path: Path, train: Train, cold: Cold, monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+) -> None:  # fmt: skip
     first = train(images, tmp_path / "first", epochs=4)
+    cold()
     for room in (feeds, predictor):
         monkeypatch.setattr(room, "FEATURE_BATCH", batch)
     second = train(images, tmp_path / "second", epochs=4)
@@ -120,34 +123,42 @@ def test_a_validation_folder_that_lacks_a_class_changes_no_label(
 
 @pytest.mark.parametrize("mode", ["probe", "full", "lpft"])
 def test_the_same_seed_gives_the_same_run(
-    images: Path, tmp_path: Path, train: Train, mode: str
+    images: Path, tmp_path: Path, train: Train, cold: Cold, mode: str
 ) -> None:
     first = train(images, tmp_path / "first", train=mode, probe__epochs=2, seed=3)
+    cold()
     second = train(images, tmp_path / "second", train=mode, probe__epochs=2, seed=3)
     assert metrics(first.folder) == metrics(second.folder)
     assert weights(first.folder) == weights(second.folder)
+    warm = train(images, tmp_path / "warm", train=mode, probe__epochs=2, seed=3)
+    assert metrics(first.folder) == metrics(warm.folder)
+    assert weights(first.folder) == weights(warm.folder)
+    assert {**first.summary, "seconds": 0} == {**warm.summary, "seconds": 0}
     other = train(images, tmp_path / "other", train=mode, probe__epochs=2, seed=4)
     assert weights(first.folder) != weights(other.folder)
 
 
 @pytest.mark.parametrize("mode", ["probe", "full"])
 def test_workers_change_nothing(
-    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+    images: Path, tmp_path: Path, train: Train, cold: Cold, monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+) -> None:  # fmt: skip
     from zoo.data import ingest, pool
 
     monkeypatch.setattr(ingest, "in_children", pool.in_children)
     monkeypatch.setattr(ingest, "FEW", 4)  # as many children as are asked for
     one = train(images, tmp_path / "one", train=mode, workers=1)
+    cold()
     four = train(images, tmp_path / "four", train=mode, workers=4)
     assert metrics(one.folder) == metrics(four.folder)
     assert weights(one.folder) == weights(four.folder)
 
 
 def test_renamed_and_moved_files_are_split_and_trained_alike(
-    images: Path, tmp_path: Path, train: Train
+    images: Path, tmp_path: Path, train: Train, cold: Cold
 ) -> None:
     first = train(images, tmp_path / "first")
+    cold()
     moved = tmp_path / "moved"
     for number, path in enumerate(sorted(images.rglob("*.png"), key=lambda path: path.name)):
         place = moved / path.parent.name / "deeper" / f"{97 * number % 31}.png"
@@ -160,9 +171,10 @@ def test_renamed_and_moved_files_are_split_and_trained_alike(
 
 
 def test_a_table_and_folders_of_the_same_images_are_the_same_run(
-    images: Path, tmp_path: Path, train: Train
+    images: Path, tmp_path: Path, train: Train, cold: Cold
 ) -> None:
     first = train(images, tmp_path / "first")
+    cold()
     lines = [
         f"images/{path.relative_to(images)},{path.parent.name}" for path in images.rglob("*.png")
     ]

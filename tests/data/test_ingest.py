@@ -19,7 +19,7 @@ from zoo.data.ingest import Images, ingest, unreadable
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 RECIPE = Preprocess(size=(16, 24), resize=(20, 30))
@@ -256,12 +256,13 @@ def test_the_room_never_imports_torch_and_children_never_run_the_script(
 
 
 def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_was_hashed(
-    files: list[Path], tmp_path: Path
+    files: list[Path], tmp_path: Path, cold: Callable[[], None]
 ) -> None:
+    cold()
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     good = take(files, tmp_path, digests=digests)
     assert [problem.index for problem in good.problems] == [4, 11]
-    digests[7] = digests[8]
+    digests[7] = "0" * 64
     digests[9] = ""  # it could not be read when the hashes were taken
     images = take(files, tmp_path, digests=digests)
     assert [problem.index for problem in images.problems] == [4, 7, 9, 11]

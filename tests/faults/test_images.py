@@ -382,7 +382,7 @@ def crashing(path):
     return read(path)
 worker.read = crashing
 """)
-    shutil.copy(images / "ant/0.png", images / "ant/x.png")
+    (images / "ant/x.png").write_bytes(PNG)
     refused_then_skipped(zoo, "ant/x.png", reason=f"kills the decoder ({number.name})")
     assert not [path for path in Path().iterdir() if path.name.startswith("core")]
 
@@ -404,8 +404,22 @@ def hanging(path):
 worker.read = hanging
 """)
     monkeypatch.setattr(ingest, "in_children", partial(pool.in_children, patience=1.0))
-    shutil.copy(images / "ant/0.png", images / "ant/x.png")
+    (images / "ant/x.png").write_bytes(PNG)
     refused_then_skipped(zoo, "ant/x.png", reason="takes too long")
+
+
+def test_a14_a_decoder_does_not_see_the_users_secrets(
+    zoo: Zoo, images: Path, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del images
+    names = ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "SSH_AUTH_SOCK", "UV_INDEX_URL")
+    for name in names:
+        monkeypatch.setenv(name, "secret")
+    children("import os, pathlib\npathlib.Path('seen').write_text(str(dict(os.environ)))")
+    assert zoo(*RUN).code == 0
+    seen = Path("seen").read_text()
+    assert "PYTHONPATH" in seen
+    assert "secret" not in seen
 
 
 def test_a14_predict_survives_a_decoder_that_crashes(

@@ -132,7 +132,8 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     """Decode every file once.
 
     A file whose decoding fails, crashes its process, or takes over a minute or too much memory
-    becomes a `Problem`; the others are not touched by it. The arrays' contents do not depend on `jobs`.
+    becomes a `Problem`; the others are not touched by it. The arrays' contents do not depend on
+    `jobs`.
 
     Args:
         paths: N files.
