@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,12 @@ SPEC = "tiny/net+linear+cekl"
 #: what makes a run of the tiny backbone a short probe
 PROBE = {"weights": "none", "train": "probe", "epochs": 3, "device": "cpu"}
 
+#: whoever asks for the catalog; imported now, for what is imported later would keep a patched one
+ROOMS = (
+    *(corridor, draft, index, inference, structure),
+    *(import_module(f"zoo.cli.{command}") for command in ("list", "prefer", "show", "why")),
+)
+
 NET = zoo.Component(
     name="net",
     target="tiny_parts:net",
@@ -128,7 +135,7 @@ def _install(patch: pytest.MonkeyPatch, catalog: Catalog) -> None:
     patch.syspath_prepend(PARTS)
     patch.setattr(ingest, "in_children", in_this_process)  # children cost more than the tests
     patch.setattr("os.fsync", int)  # no test pulls the plug
-    for room in (corridor, draft, index, inference, structure):
+    for room in ROOMS:
         patch.setattr(room, "catalog", lambda: catalog)
 
 
