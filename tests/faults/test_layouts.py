@@ -345,6 +345,7 @@ def test_the_order_of_classes_is_the_same_in_every_language(
     assert read("classes.json") == order
 
 
+@pytest.mark.parametrize("train", ["probe", "full"])
 @pytest.mark.parametrize(
     ("counts", "batch"),
     [
@@ -354,7 +355,6 @@ def test_the_order_of_classes_is_the_same_in_every_language(
         pytest.param((6, 5), 1, id="B12-batches-of-one"),
     ],
 )
-@pytest.mark.parametrize("train", ["probe", "full"])
 def test_small_sets_and_odd_batches_are_trained_on_whole(
     zoo: Zoo, draw: Draw, counts: tuple[int, int], batch: int, train: str
 ) -> None:
