@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -79,6 +81,47 @@ class Zoo:
         out, err = self._capsys.readouterr()
         assert "Traceback" not in err
         return Ended(caught.value.code, out, err)
+
+
+def read(name: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(Path("out", name).read_text())
+
+
+def refused_then_skipped(
+    zoo: Zoo, *bad: str, reason: str = "", options: tuple[str, ...] = ()
+) -> None:
+    """The policy for bad files: all of them named and nothing left, or all of them left out."""
+    ended = zoo(*RUN, *options)
+    assert ended.code == 65
+    assert f"{len(bad)} of the images cannot be read:" in ended.err
+    assert all(f"images/{name}: " in ended.err for name in bad)
+    assert reason in ended.err
+    assert "--bad-images skip" in ended.err
+    assert not Path("out").exists()
+    ended = zoo(*RUN, *options, "--bad-images", "skip")
+    assert ended.code == 0
+    assert f"{len(bad)} images cannot be read and are skipped" in ended.err
+    assert all(f"images/{name}: " in ended.err for name in bad)
+    assert not {one["name"] for one in read("split.json")["files"]} & set(bad)
+    summary = read("summary.json")
+    assert f"{len(bad)} images cannot be read and are skipped" in summary["data"]
+    assert sum(summary["train"]["images"]) + summary["val"]["n"] == 15
+
+
+def refused(ended: Ended, code: int, *words: str) -> None:
+    """Refused with these words, and nothing is left behind."""
+    assert ended.code == code, ended.err
+    assert ended.out == ""
+    for word in words:
+        assert word in ended.err
+    assert not Path("out").exists()
+
+
+def fill(folder: str, *sources: str) -> None:
+    """Copies of some of the pictures in a folder below ./images."""
+    Path("images", folder).mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        shutil.copy(Path("images", source), Path("images", folder, source.replace("/", "-")))
 
 
 @pytest.fixture
