@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,3 +34,28 @@ def isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
             del os.environ[key]
         else:
             os.environ[key] = value
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heeded_signals() -> Iterator[None]:
+    """Let signals do what they do in a terminal.
+
+    A shell without job control lets what it starts in the background ignore Ctrl-C, `nohup` lets it
+    ignore SIGHUP; both are inherited, and zoo respects them.
+    """
+    usual = {
+        "SIGINT": signal.default_int_handler,
+        "SIGTERM": signal.SIG_DFL,
+        "SIGHUP": signal.SIG_DFL,
+        "SIGUSR1": signal.SIG_DFL,
+    }
+    ignored = [
+        number
+        for number in map(signal.Signals.__members__.get, usual)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN
+    ]
+    for number in ignored:
+        signal.signal(number, usual[number.name])
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

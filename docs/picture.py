@@ -62,11 +62,12 @@ def screen(received: str) -> list[str]:
 def main() -> None:
     """Run the commands in an empty folder and draw what a reader would see."""
     os.environ |= {"COLUMNS": str(COLUMNS), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    drawings = demo_folder()
     shown = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as own:
+        # A first run is shown: nothing is in the cache yet.
+        os.environ |= {"ZOO_CACHE": f"{own}/cache", "ZOO_CONFIG": f"{own}/config"}
         os.chdir(folder)
-        Path("new").symlink_to(drawings)
+        Path("new").symlink_to(demo_folder())
         for command in (
             "zoo run demo",
             "zoo predict runs/demo-1 new/fish/07.jpg new/house/21.jpg new/tree/39.jpg",

@@ -381,8 +381,14 @@ def test_bad_images_can_be_skipped_and_are_named(
     assert "2 images cannot be read and are skipped" in said
     assert "bad.png" in said
     assert "worse.png" in said
-    files = read(done.folder / "split.json")["files"]
-    assert {one["name"] for one in files}.isdisjoint({"ant/bad.png", "cat/worse.png"})
+    split = read(done.folder / "split.json")
+    files, bad = split["files"], {"ant/bad.png", "cat/worse.png"}
+    assert {one["name"] for one in files}.isdisjoint(bad)
+    assert {one["name"] for one in split["skipped"]} == bad
+    assert all(one["reason"] for one in split["skipped"])
+    said = next(line for line in done.summary["data"] if line.startswith("2 images cannot be"))
+    assert "were skipped: ant/bad.png (" in said
+    assert "bad.png" in (done.folder / "report.html").read_text()
     counts = [
         sum(one["class"] == name and one["split"] == "train" for one in files)
         for name in ("ant", "bee", "cat")
@@ -403,7 +409,7 @@ def test_weights_that_do_not_fit_leave_nothing_behind(images: Path, train: Train
     import torch
 
     save_file({"conv.weight": torch.ones(2)}, "w.safetensors")
-    with pytest.raises(BadWeights, match=r"matched 0 of 7 tensors") as caught:
+    with pytest.raises(BadWeights, match=r"matched 0 of 6 tensors") as caught:
         train(images, None, weights="w.safetensors")
     assert caught.value.exit_code == 65
     assert sorted(path.name for path in Path().iterdir()) == ["images", "w.safetensors"]
@@ -575,6 +581,11 @@ def test_a_probe_that_was_chosen_for_the_user_says_what_the_rest_would_cost(
     assert done.summary["train"]["mode"] == "probe"
     (said,) = (line for line in ear.notes if line.startswith("train: probe, since on a CPU"))
     assert "--train lpft does it anyway (3 epochs, about 0 min here)" in said
+    again = Ear()
+    train(images, tmp_path / "again", listener=again, **settings)
+    (said,) = (line for line in again.notes if line.startswith("train: probe, since on a CPU"))
+    assert "--train lpft does it anyway (3 epochs)" in said  # nothing was timed
+    assert "val features: 3 of 3 images from the cache" in again.notes
 
 
 # a teacher
@@ -808,6 +819,28 @@ def test_an_observer_hears_how_a_run_ended_that_did_not_finish(
     with pytest.raises(Stopped):
         train(images, tmp_path / "run", observe=("acme",), listener=ear)
     assert module.heard[-1] == hooks.RunEnd(tmp_path / "run", "stopped", None)
+    done = corridor.resume(tmp_path / "run", listener=Silent())
+    assert module.heard[-1] == hooks.RunEnd(tmp_path / "run", "finished", dict(done.summary))
+    begun = [event for event in module.heard if isinstance(event, hooks.RunStart)]
+    assert len(begun) == 2
+    epochs = [event.record["epoch"] for event in module.heard if isinstance(event, hooks.EpochEnd)]
+    assert sorted(set(epochs)) == list(range(1, len(set(epochs)) + 1))
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_parts(
+    images: Path, tmp_path: Path, train: Train, cold: Callable[[], None]
+) -> None:
+    full = {"train": "full", "epochs": 3}
+    whole = train(images, tmp_path / "a", **full).summary["seconds"]
+    assert whole["total"] >= sum(whole[name] for name in whole if name != "total") - 0.01
+    cold()
+    with pytest.raises(Stopped):
+        train(images, tmp_path / "b", listener=Interrupt(signal.SIGINT, at=17), **full)
+    (manifest,) = (tmp_path / "b/checkpoints").glob("step-*/position.json")
+    before = read(manifest)["seconds"]
+    after = corridor.resume(tmp_path / "b", listener=Silent()).summary["seconds"]
+    assert after["total"] > before["total"] > 0
+    assert all(after[name] >= seconds for name, seconds in before.items())
 
 
 def test_signals_are_not_listened_to_outside_the_main_thread() -> None:

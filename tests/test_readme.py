@@ -96,7 +96,7 @@ def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
     tree = [errors.ZooError]
     for error in tree:
         tree += error.__subclasses__()
-    assert told == {0, errors.TERMINATED, *(error.exit_code for error in tree)}
+    assert told == {0, errors.TERMINATED, errors.HUNG_UP, *(error.exit_code for error in tree)}
 
 
 def test_the_plugin_takes_twenty_lines(readme: Blocks) -> None:

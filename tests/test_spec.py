@@ -25,9 +25,9 @@ parts = st.builds(
 specs = st.builds(Spec, parts, parts, parts)
 
 
-def column(error: SpecError) -> int:
+def column(error: SpecError, text: str) -> int:
     """The column that the message names, after checking that the caret stands there too."""
-    match = re.search(r"\n( *)\^ column (\d+): ", error.message)
+    match = re.search(rf"\n{re.escape(text)}\n( *)\^ column (\d+): ", error.message)
     assert match is not None, error.message
     assert len(match[1]) + 1 == int(match[2])
     return int(match[2])
@@ -97,7 +97,7 @@ def test_any_text_is_a_spec_or_an_error_of_the_tree(text: str) -> None:
 def test_the_error_points_at_the_column(text: str, expected: int, said: str) -> None:
     with pytest.raises(SpecError, match=re.escape(said)) as caught:
         parse(text)
-    assert column(caught.value) == expected
+    assert column(caught.value, text) == expected
     assert EXAMPLE in caught.value.hint
 
 

@@ -108,6 +108,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     Raises:
         ZooError: see `zoo.errors`; a run that fails before training leaves nothing behind.
     """
+    began = time.perf_counter()
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
@@ -119,13 +120,15 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
             runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
         name = draft.plan.entry or spec
         with runfolder.new(Path(out) if out else None, name) as folder, _ending(folder, hears):
-            folder.write_plan(draft.plan, summary.versions(draft.plan))
+            folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
             _write_data(folder, draft)
-            return _carry_out(folder, draft, hears, stop, watchers, None)
+            return _carry_out(folder, draft, hears, stop, watchers, began=began)
 
 
 def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
     """Go on with a run that was stopped, from its newest whole checkpoint.
+
+    The plugins that observed it hear of it again, from `zoo_run_start` on.
 
     Args:
         path: the run folder.
@@ -136,6 +139,7 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
         Mismatch: the data or the plugins changed since.
         UsageError: the run is finished.
     """
+    began = time.perf_counter()
     hears = listener or Lines()
     folder = runfolder.find(Path(path))
     with stopping.listening() as stop, locks.held(folder.path):
@@ -153,9 +157,10 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
         else:  # it was ended before it had written which image is in which part
             draft = prove(plan, survey_data(plan, hears))
             _write_data(folder, draft)
+        watchers = observers.select(folder.observers(), hears.note)
         folder.remove(runfolder.EXIT)
         with _ending(folder, hears):
-            return _carry_out(folder, draft, hears, stop, (), found)
+            return _carry_out(folder, draft, hears, stop, watchers, began=began, found=found)
 
 
 def _finished(folder: RunFolder) -> Run:
@@ -174,16 +179,17 @@ def _finished(folder: RunFolder) -> Run:
     return Run(folder.path, told)
 
 
-def _carry_out(
+def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
     folder: RunFolder,
     draft: Draft,
     hears: Listener,
     stop: stopping.Stop,
     watchers: Sequence[observers.Watcher],
-    found: Found | None,
+    *,
+    began: float,
+    found: Found | None = None,
 ) -> Run:
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
-    began = time.perf_counter()
     weights = _weights(draft.plan, hears, stop)
     model = _model(draft, weights)
     stores = hot.room("features").stores(draft.plan, model)
@@ -192,12 +198,13 @@ def _carry_out(
     with closing(images):
         if len(dataset.splits) != len(draft.dataset.splits):
             draft = prove(draft.plan, dataset)
-            folder.write_plan(draft.plan, summary.versions(draft.plan))
+            folder.write_plan(draft.plan, summary.versions(draft.plan), folder.observers())
             _write_data(folder, draft)
         session = _session(folder, draft, images, model, hears, stop)
         session.stores = stores
+        session.began = began
         session.timed("setup", began)
-        return _train(folder, session, watchers, began, found)
+        return _train(folder, session, watchers, found)
 
 
 def _model(draft: Draft, weights: Path | None) -> Model:
@@ -265,7 +272,6 @@ def _train(
     folder: RunFolder,
     session: Session,
     watchers: Sequence[observers.Watcher],
-    began: float,
     found: Found | None,
 ) -> Run:
     """Train, measure, and write what the run leaves; observers hear of it."""
@@ -279,8 +285,7 @@ def _train(
     try:
         hot.room("train").train(session, append=append, resumed=found)
         scores = hot.room("train").final_scores(session)
-        seconds = time.perf_counter() - began
-        told = summary.build(session, session.proof, scores, _loaded(session), seconds)
+        told = summary.build(session, session.proof, scores, _loaded(session))
         summary.save_model(folder, session, session.proof)
         folder.write(runfolder.SUMMARY, told)
         report.write(folder, told)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import hot, registry, runfolder
-from zoo.data.dataset import Dataset, survey
+from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import cores
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, UsageError
@@ -19,6 +18,7 @@ from zoo.resolve import resolve, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from zoo.phases import PhasePlan
     from zoo.runfolder import RunFolder
@@ -85,14 +85,8 @@ def prepare(
 
 def survey_data(plan: Plan, hears: Listener) -> Dataset:
     """A plan's data: rows, hashes and splits; the listener hears what is odd about them."""
-    if plan.data == "demo":
-        from zoo.data.demo import demo_folder
-
-        path = demo_folder()
-    else:
-        path = Path(plan.data).expanduser()
     found = survey(
-        path,
+        source(plan.data),
         seed=int(plan["seed"]),
         val_fraction=float(plan["val_fraction"]),
         threads=cores(),
@@ -110,15 +104,17 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
         Mismatch: files came, went or changed.
     """
     dataset = survey_data(plan, hears)
-    stored = folder.read(runfolder.SPLIT)["files"]
+    record = folder.read(runfolder.SPLIT)
+    stored = record["files"]
+    skipped = tuple((one["name"], one["reason"]) for one in record.get("skipped", ()))
+    left_out = dict(skipped)
     begun = {one["name"]: (one["sha256"], one["class"], one["split"]) for one in stored}
     rows = dataset.table.rows
     now = {
         row.name: (digest, row.label, split)
         for row, digest, split in zip(rows, dataset.digests, dataset.splits, strict=True)
     }
-    skipped = plan["bad_images"] == "skip"
-    came = [name for name in now if name not in begun] if not skipped else []
+    came = [name for name in now if name not in begun and name not in left_out]
     gone = [name for name in begun if name not in now]
     changed = [name for name in begun if name in now and now[name][:2] != begun[name][:2]]
     if came or gone or changed:
@@ -133,10 +129,7 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
     kept = [row for row, one in enumerate(rows) if one.name in begun]
     gone_rows = set(range(len(rows))) - set(kept)
     splits = tuple(begun[one.name][2] if one.name in begun else "train" for one in rows)
-    if gone_rows:
-        left = "unreadable when the run began, or came since"
-        dataset = dataset.with_remarks([f"{len(gone_rows)} images are left out: {left}"])
-    return dataset.with_splits(splits).without(gone_rows)
+    return replace(dataset.with_splits(splits).without(gone_rows), skipped=skipped)
 
 
 def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -> Draft:

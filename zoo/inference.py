@@ -11,7 +11,7 @@ import numpy as np
 from zoo import hot, runfolder
 from zoo.components import preprocess_from_json
 from zoo.contracts import HeadContext
-from zoo.data.dataset import Dataset, survey
+from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import cores, unreadable
 from zoo.errors import InputMissing, Mismatch
 from zoo.index import catalog, load_target
@@ -144,7 +144,7 @@ def evaluate(
         Mismatch: none of the split's images are there, or `data` has classes the model lacks.
     """
     model = load(path, device=device)
-    table = survey(Path(data), seed=0, val_fraction=0.2, threads=cores())
+    table = survey(source(data), seed=0, val_fraction=0.2, threads=cores())
     strange = sorted(set(table.classes) - set(model.classes))
     if strange:
         raise Mismatch(
@@ -183,6 +183,11 @@ def _rows_to_measure(
         if names:
             names.pop()
             rows.append(row)
+    if not any(one["split"] == name for one in files):
+        raise Mismatch(
+            f"The run has no {name} images: none were left aside when it was trained.",
+            hint="Measure all images, those that it trained on among them: --split all",
+        )
     if not rows:
         raise Mismatch(
             f"None of the run's {name} images are in these data.",

@@ -54,12 +54,11 @@ def ingested(
     if plan["bad_images"] == "refuse":
         images.close()
         raise unreadable(images.problems)
-    bad = [problem.index for problem in images.problems]
-    skipped = f"{len(bad)} images cannot be read and are skipped"
-    hears.note(f"data: {skipped}:")
+    bad = {problem.index: problem.reason for problem in images.problems}
+    hears.note(f"data: {len(bad)} images cannot be read and are skipped:")
     for problem in images.problems:
         hears.note(f"  {problem.path}: {problem.reason}")
-    return images.without(bad), dataset.without(bad).with_remarks([skipped])
+    return images.without(bad), dataset.skipping(bad.items())
 
 
 def _ingest(

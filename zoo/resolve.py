@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo import ports
-from zoo.components import KINDS, Component, Kind, Option, Preprocess, Value, Weights
-from zoo.errors import BadData, InputMissing, Unavailable, UsageError
+from zoo.components import KINDS, Component, Kind, Preprocess, Value, Weights
+from zoo.errors import BadData, InputMissing, Unavailable, UnknownName, UsageError
 from zoo.names import preferences
 from zoo.names import resolve as resolve_name
 from zoo.options import problems, read, refuse
@@ -20,15 +20,16 @@ from zoo.phases import decide
 from zoo.plan import Chosen, DataCounts, Plan, WeightsChoice, canonical
 from zoo.registry_file import Placed
 from zoo.settings import SETTINGS, split_settings
-from zoo.spec import Part, Spec, parse
+from zoo.spec import EXAMPLE, Part, Spec, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from zoo.index import Catalog
-    from zoo.registry import Registry
+    from zoo.registry import Entry, Registry
 
 COMMAND_LINE = "command line"
+V = TypeVar("V")
 
 
 def resolve(
@@ -55,7 +56,7 @@ def resolve(
         Unavailable: the backbone has no weights that could be fetched.
         InputMissing: the weights file is not there.
     """
-    entry = None if "+" in request else book.entry(request)
+    entry = None if "+" in request else _entry(request, catalog, book)
     spec = parse(entry.spec if entry else request)
     placed: dict[str, Placed] = dict(book.defaults)
     placed |= entry.settings if entry else {}
@@ -149,31 +150,45 @@ def _option_values(
     }
 
 
+def _entry(name: str, catalog: Catalog, book: Registry) -> Entry:
+    """The entry of that name; a component's name alone is answered with what is missing."""
+    parts = [one for kind in KINDS for one in catalog.named(kind, name.rpartition("/")[2])]
+    if parts and name not in book.entries:
+        kind = parts[0].kind
+        raise UnknownName(
+            f"{name} is a {kind}, one of the three parts backbone+head+loss.",
+            hint=f"Write all three, for example {name}+linear+cekl."
+            if kind == "backbone"
+            else f"Write all three, for example {EXAMPLE}.",
+        )
+    return book.entry(name)
+
+
 def _refuse_all(
     spec: Spec,
-    components: Iterable[Component],
+    components: Sequence[Component],
     settings: Mapping[str, Placed],
     options: Mapping[Kind, Mapping[str, Placed]],
 ) -> None:
     """One error for everything that is wrong with settings and options, wherever it was written."""
     found: list[str] = []
-    for name, one in settings.items():
-        found += _placed_problems(SETTINGS, name, one, name)
+    # One table, so that `dropout` is answered with `head.dropout`.
+    known = SETTINGS | _dotted(
+        {kind: component.options for kind, component in zip(KINDS, components, strict=True)}
+    )
+    for name, one in {**settings, **_dotted(options)}.items():
+        place = "" if one.origin == COMMAND_LINE else f"{one.origin}: "
+        found += problems(known, {name: one.value}, where=place)
     for kind, component, part in zip(KINDS, components, spec.parts, strict=True):
         for name, text in part.options:
             where = f"{kind} {component.name}: "
             found += problems(component.options, {name: text}, where=where)
-        for name, one in options[kind].items():
-            found += _placed_problems(component.options, name, one, f"{kind}.{name}")
     refuse(found)
 
 
-def _placed_problems(
-    options: Mapping[str, Option], name: str, one: Placed, shown: str
-) -> list[str]:
-    place = "" if one.origin == COMMAND_LINE else f"{one.origin}: "
-    prefix = shown.removesuffix(name)
-    return problems(options, {name: one.value}, where=f"{place}{prefix}")
+def _dotted(options: Mapping[Kind, Mapping[str, V]]) -> dict[str, V]:
+    """Options by kind under the names that `--set` knows them by: `head.dropout`."""
+    return {f"{kind}.{name}": one for kind in KINDS for name, one in options[kind].items()}
 
 
 def _setting_values(
@@ -184,9 +199,7 @@ def _setting_values(
         for name, option in SETTINGS.items()
     }
     origins = {name: one.origin for name, one in settings.items()}
-    origins |= {
-        f"{kind}.{name}": one.origin for kind in KINDS for name, one in options[kind].items()
-    }
+    origins |= {name: one.origin for name, one in _dotted(options).items()}
     return values, origins
 
 

@@ -37,7 +37,7 @@ MODEL_WEIGHTS = "model.safetensors"
 MODEL_CARD = "model.json"
 _MAX_NUMBER = 100_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "packages"}
+_MAY_CHANGE = {"data", "device", "zoo", "packages", "observe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,16 @@ class RunFolder:
 
     path: Path
 
-    def write_plan(self, plan: Plan, packages: Mapping[str, str]) -> None:
-        """Everything that decides the run, and the versions that it ran with."""
-        record = {**plan_to_json(plan), "zoo": __version__, "packages": dict(packages)}
+    def write_plan(
+        self, plan: Plan, packages: Mapping[str, str], observe: Sequence[str] = ()
+    ) -> None:
+        """Everything that decides the run, the versions that it ran with, and who observes it."""
+        record = {
+            **plan_to_json(plan),
+            "zoo": __version__,
+            "packages": dict(packages),
+            "observe": list(observe),
+        }
         write_json(self.path / PLAN, record)
 
     def plan(self) -> Plan:
@@ -63,6 +70,10 @@ class RunFolder:
             Mismatch: it is of another schema.
         """
         return plan_from_json(self.read(PLAN))
+
+    def observers(self) -> tuple[str, ...]:
+        """The plugins that were asked to observe the run."""
+        return tuple(str(name) for name in self.read(PLAN).get("observe", ()))
 
     def append(self, record: EpochRecord) -> None:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""

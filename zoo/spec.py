@@ -145,7 +145,8 @@ def _complaint(piece: str) -> str:
 
 def _located(text: str, column: int, complaint: str) -> SpecError:
     return SpecError(
-        f"{text}\n{' ' * (column - 1)}^ column {column}: {complaint}.",
+        # The text has a line of its own: whatever stands before the message would move the caret.
+        f"The spec does not parse:\n{text}\n{' ' * (column - 1)}^ column {column}: {complaint}.",
         hint="A component is [namespace/]name[.tag][:key=value,...], "
         f"and a spec is three of them: {EXAMPLE}.",
     )

@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "torchmetrics", 
 
 
 def build(
-    session: Session, proof: Proof, scores: Mapping[str, Any], loaded: object, seconds: float
+    session: Session, proof: Proof, scores: Mapping[str, Any], loaded: object
 ) -> dict[str, Any]:
     """As summary.json has it; rates in 0..1, times in seconds."""
     plan, classes = session.plan, session.dataset.classes
@@ -53,7 +53,7 @@ def build(
         },
         "classes": list(classes),
         "data": session.dataset.notes(),
-        "seconds": {**session.clock, "total": round(seconds, 3)},
+        "seconds": session.seconds(),
         "device": dict(plan.device),
     }
 

@@ -41,6 +41,15 @@ def test_words_give_the_figure_and_a_line_for_each_class(
     assert [line.split()[:2] for line in lines[2:]] == [["ant", "5"], ["bee", "5"], ["cat", "5"]]
 
 
+def test_a_split_that_the_run_has_not_is_said_to_be_none(
+    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = evaluated(capsys, finished, "--data", images, "--split", "test")
+    assert code == 78
+    assert "The run has no test images" in err
+    assert "--split all" in err
+
+
 def test_images_that_are_gone_are_named_beside_the_figure(
     finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,12 @@ def test_filters_and_orders_go_by_what_is_known(arguments: list[str], found: lis
     assert names(*arguments) == found
 
 
+def test_an_order_by_what_nobody_states_is_admitted() -> None:
+    assert "None of them states its top1" in run("mystery", "--sort", "top1").stderr
+    assert "None of them" not in run("net", "--sort", "top1").stderr
+    assert "None of them" not in run("mystery", "--sort", "name").stderr
+
+
 def test_a_record_has_every_key_and_survives_as_data() -> None:
     (record,) = json.loads(run("bignet", "--json").stdout)
     assert (record["kind"], record["namespace"], record["name"]) == ("backbone", "acme", "bignet")

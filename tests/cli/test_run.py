@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from zoo import corridor
 from zoo.cli import main
+from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,16 @@ def test_every_option_reaches_its_setting(zoo: Zoo) -> None:
     assert plan["option_origins"] == {"head.dropout": "command line"}
     assert plan["settings"]["clip"]["origin"] == "command line"
     assert plan["settings"]["momentum"]["origin"] == "default"
+
+
+def test_help_names_every_setting_with_its_default(zoo: Zoo) -> None:
+    code, out, _ = zoo("run", "--help")
+    assert code == 0
+    table = out.partition("Settings, for --set and registry.toml:")[2]
+    told = dict(re.findall(r"^  ([a-z_.]+) +(\S.*(?:\n {6,}.*)*)", table, re.MULTILINE))
+    assert told.keys() == SETTINGS.keys()
+    assert "[none]" in told["balance"]
+    assert "from 0.01 to 0.9" in " ".join(told["val_fraction"].split())
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(zoo: Zoo) -> None:

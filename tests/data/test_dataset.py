@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zoo.data.dataset import Dataset, survey
+from zoo.data.dataset import Dataset, source, survey
+from zoo.data.demo import demo_folder
 from zoo.errors import BadData, InputMissing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Draw = Any  # a fixture that draws pictures
 
@@ -92,13 +91,37 @@ def test_what_a_reader_should_know_is_noted(draw: Draw, tmp_path: Path) -> None:
     shutil.copy(data / "val/ant/10.png", data / "train/ant/leak.png")
     shutil.copy(data / "train/bee/0.png", data / "train/ant/doubt.png")
     ignored, conflict, leak = surveyed(data).notes()
-    assert ignored == "1 files are no images and were passed over: train/ant/notes.txt"
+    assert ignored == "1 file is no image and was passed over: train/ant/notes.txt"
     assert conflict == (
-        "1 images occur under more than one class: train/ant/doubt.png = train/bee/0.png"
+        "1 image occurs under more than one class: train/ant/doubt.png = train/bee/0.png"
     )
     assert leak.startswith(
-        "1 images stand in training and in validation or test alike: train/ant/le"
+        "1 image stands in training and in validation or test alike: train/ant/le"
     )
+
+
+def test_rows_that_cannot_be_read_are_told_of_when_they_are_left_out(images: Path) -> None:
+    found = surveyed(images)
+    name = found.table.rows[4].name
+    less = found.skipping([(4, "an empty file")])
+    assert less.skipped == ((name, "an empty file"),)
+    assert less.to_json(seed=0)["skipped"] == [{"name": name, "reason": "an empty file"}]
+    assert less.notes() == [f"1 image cannot be read and was skipped: {name} (an empty file)"]
+    assert less.splits == found.without([4]).splits
+
+
+def test_demo_is_a_set_of_our_own_and_anything_else_a_path(tmp_path: Path) -> None:
+    assert source("demo") == demo_folder()
+    assert source(tmp_path) == source(str(tmp_path)) == tmp_path
+    assert source("~/x") == Path.home() / "x"
+
+
+def test_a_note_names_some_of_many_files(draw: Draw, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data")
+    for name in "abcd":
+        (data / f"{name}.txt").write_text("")
+    (ignored,) = surveyed(data).notes()
+    assert ignored == "4 files are no images and were passed over: a.txt; b.txt; c.txt ..."
 
 
 def test_progress_is_told(images: Path) -> None:

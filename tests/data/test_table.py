@@ -144,6 +144,9 @@ def test_a_folder_with_a_table_inside_points_at_the_table(tmp_path: Path) -> Non
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="single class, 'cat'"):
         read_table(grow(tmp_path, "cat/1.jpg", "cat/2.jpg"))
+    (tmp_path / "labels.csv").write_text("path,label\ncat/1.jpg,cat\n")
+    with pytest.raises(BadData, match=r"labels\.csv has a single class, 'cat'"):
+        read_table(tmp_path / "labels.csv")
 
 
 def test_empty_class_folders_are_named_all_at_once(tmp_path: Path) -> None:

@@ -104,7 +104,10 @@ def refused_then_skipped(
     assert all(f"images/{name}: " in ended.err for name in bad)
     assert not {one["name"] for one in read("split.json")["files"]} & set(bad)
     summary = read("summary.json")
-    assert f"{len(bad)} images cannot be read and are skipped" in summary["data"]
+    skipped = {one["name"]: one["reason"] for one in read("split.json")["skipped"]}
+    assert set(skipped) == set(bad)
+    assert all(reason in why for why in skipped.values())
+    assert any(f"skipped: {bad[0]} (" in line for line in summary["data"])
     assert sum(summary["train"]["images"]) + summary["val"]["n"] == 15
 
 

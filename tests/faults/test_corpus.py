@@ -143,7 +143,7 @@ def test_a_run_over_a_part_of_the_corpus(
     assert len(kept) == 15 + len(files) - len(named)
     assert not {f"bee/{name}" for name in named} & kept
     summary = json.loads(Path("out/summary.json").read_text())
-    assert f"{len(named)} images cannot be read and are skipped" in summary["data"]
+    assert any(f"{len(named)} images cannot be read and were skipped" in x for x in summary["data"])
     assert sum(summary["train"]["images"]) + summary["val"]["n"] == len(kept)
     assert np.isfinite(summary["val"]["top1"])
 

@@ -74,8 +74,8 @@ def test_b4_a_class_of_one_image_trains_and_is_warned_of(zoo: Zoo) -> None:
     Path("images/ant/0.png").unlink()
     ended = zoo(*RUN)
     assert ended.code == 0
-    assert "1 classes have no validation image: dodo" in ended.err
-    assert "1 classes have no validation image: dodo" in read("summary.json")["data"]
+    assert "1 class has no validation image: dodo" in ended.err
+    assert "1 class has no validation image: dodo" in read("summary.json")["data"]
     files = {one["name"]: one["split"] for one in read("split.json")["files"]}
     assert files["dodo/ant-0.png"] == "train"
 
@@ -92,7 +92,7 @@ def test_b5_a_class_that_val_lacks_changes_no_label(zoo: Zoo, lacking: str) -> N
     shutil.rmtree(Path("images/val", lacking))
     ended = zoo(*RUN)
     assert ended.code == 0
-    assert f"1 classes have no validation image: {lacking}" in ended.err
+    assert f"1 class has no validation image: {lacking}" in ended.err
     assert read("classes.json") == ["ant", "bee", "cat"]
     split = read("split.json")["files"]
     assert all(one["class"] == one["name"].split("/")[1] for one in split)
@@ -147,7 +147,7 @@ def test_b7_litter_is_passed_over_and_counted(zoo: Zoo) -> None:
         Path("images", name).write_bytes(b"litter")
     ended = zoo(*RUN)
     assert ended.code == 0
-    assert "7 files are no images and were passed over: .DS_Store, " in ended.err
+    assert "7 files are no images and were passed over: .DS_Store; " in ended.err
     assert read("classes.json") == ["ant", "bee", "cat"]
     assert len(read("split.json")["files"]) == 15
 

@@ -96,6 +96,13 @@ def test_a_fingerprint_sees_one_bit_of_a_buffer(model: Model) -> None:
     assert fingerprint(model) != before
 
 
+def test_a_fingerprint_sees_a_buffer_that_no_file_keeps(model: Model) -> None:
+    model.backbone.register_buffer("table", torch.zeros(3), persistent=False)
+    before = fingerprint(model)
+    model.backbone.get_buffer("table")[1] = 1
+    assert fingerprint(model) != before
+
+
 def test_a_fingerprint_takes_any_type_and_an_empty_module() -> None:
     module = nn.Module()
     empty = fingerprint(module)

@@ -92,6 +92,8 @@ def command(  # noqa: PLR0913 - one for each option of the command
     elif found:
         _table(found)
         console.note(_counted(found))
+        if sort and sort != "name" and all(row.known(sort) is None for row in found):
+            console.note(f"None of them states its {sort}, so they are sorted by name.")
     else:
         _say_nothing(pattern, everything, filtered=bool(tests or licence))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import console
-from zoo.plugins.loader import Offer, offers
+from zoo.plugins.loader import Offer, forget_failures, offers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,11 @@ _PLURALS = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 @click.command()
 @click.option("--json", "wants_json", is_flag=True, help="Write JSON.")
-def command(*, wants_json: bool) -> None:
+@click.option("--retry", is_flag=True, help="Ask quarantined plugins again.")
+def command(*, wants_json: bool, retry: bool) -> None:
     """Show the installed plugins, what each brings, and why some are quarantined."""
+    if retry:
+        forget_failures()
     found = offers()
     if wants_json:
         console.as_json([_record(offer) for offer in found])

@@ -47,7 +47,7 @@ class Bars(Silent):
         """See `Listener`."""
         self.end()
         self._progress = Progress(
-            TextColumn("{task.description:<10}"),
+            TextColumn("{task.description:<12}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),

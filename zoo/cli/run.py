@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import console
-from zoo.settings import assignments
+from zoo.options import spelt, wants
+from zoo.settings import SETTINGS, assignments
 
 if TYPE_CHECKING:
+    from zoo.components import Option
     from zoo.draft import Draft
     from zoo.phases import PhasePlan
     from zoo.progress import Listener
@@ -31,7 +33,28 @@ _SHORT = {
 }
 
 
-@click.command("run")
+class _Command(click.Command):
+    """Its help also names what `--set` and a registry.toml can set."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of settings."""
+        del ctx
+        with formatter.section("Settings, for --set and registry.toml"):
+            formatter.write_dl([(name, _about(one)) for name, one in SETTINGS.items()])
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Options of the components are backbone.KEY, head.KEY and loss.KEY; zoo show NAME tells"
+            " which there are."
+        )
+
+
+def _about(setting: Option) -> str:
+    """What a setting is for, what it takes, and what it is unless given."""
+    default = "" if setting.default is None else f" [{spelt(setting.default)}]"
+    return f"{setting.help} ({wants(setting)}){default}"
+
+
+@click.command("run", cls=_Command)
 @click.argument("spec")
 @click.option("--data", metavar="PATH", help="Folder with one folder per class, or a CSV table.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")

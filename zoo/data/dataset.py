@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.data.split import Findings, assign, digests, findings
+from zoo.data.split import Copies, Findings, assign, digests, findings
 from zoo.data.table import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from zoo.data.rows import Links, Table
 
 SPLIT_NAMES = ("train", "val", "test")
-#: how many of many names a note gives
-_NAMED = 3
+#: how many of many files a note names
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Dataset:
         digests: SHA-256 of each row's file, hex; empty where it cannot be read.
         findings: copies, conflicts and leaks among them.
         given: whether the data said which image validates (else a seeded split did).
-        remarks: what was found besides, such as files left out, in words.
+        skipped: images that could not be read and were left out: (name, why) of each.
     """
 
     table: Table
@@ -41,7 +41,7 @@ class Dataset:
     digests: tuple[str, ...]
     findings: Findings
     given: bool
-    remarks: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class Dataset:
         )
 
     def without(self, rows: Iterable[int]) -> Dataset:
-        """The set less these rows; nobody else changes split."""
+        """The set less these rows, which are skipped; nobody else changes split."""
         gone = set(rows)
         kept = [row for row in range(len(self.splits)) if row not in gone]
         return replace(
@@ -78,18 +78,21 @@ class Dataset:
             digests=tuple(self.digests[row] for row in kept),
         )
 
+    def skipping(self, problems: Iterable[tuple[int, str]]) -> Dataset:
+        """The set less rows that cannot be read: (row, why) of each."""
+        told = dict(problems)
+        named = tuple((self.table.rows[row].name, why) for row, why in told.items())
+        return replace(self.without(told), skipped=self.skipped + named)
+
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
         """The same rows, split as another time."""
         return replace(self, splits=splits)
-
-    def with_remarks(self, remarks: Iterable[str]) -> Dataset:
-        """The same with more to say of it."""
-        return replace(self, remarks=(*self.remarks, *remarks))
 
     def to_json(self, *, seed: int) -> dict[str, Any]:
         """As split.json has it."""
         return {
             "seed": None if self.given else seed,
+            "skipped": [{"name": name, "reason": why} for name, why in self.skipped],
             "files": [
                 {"name": row.name, "class": row.label, "split": split, "sha256": digest}
                 for row, split, digest in zip(
@@ -100,23 +103,34 @@ class Dataset:
 
     def notes(self) -> list[str]:
         """What a reader should know of the data before trusting a number."""
-        said = []
-        if self.table.ignored:
-            names = self.table.ignored
-            said.append(
-                f"{len(names)} files are no images and were passed over: {_some([*names], ', ')}"
-            )
-        for words, copies in (
-            ("images occur under more than one class", self.findings.conflicts),
-            ("images stand in training and in validation or test alike", self.findings.leaks),
-        ):
-            if copies:
-                said.append(
-                    f"{len(copies)} {words}: {_some([' = '.join(x.names) for x in copies])}"
-                )
-        if lacking := self._not_validated():
-            said.append(f"{len(lacking)} classes have no validation image: {_some(lacking, ', ')}")
-        return [*said, *self.remarks]
+        alike = "in training and in validation or test alike"
+        found = (
+            (
+                self.table.ignored,
+                "file is no image and was",
+                "files are no images and were",
+                "passed over",
+            ),
+            (
+                [f"{name} ({why})" for name, why in self.skipped],
+                "image cannot be read and was",
+                "images cannot be read and were",
+                "skipped",
+            ),
+            (
+                _twins(self.findings.conflicts),
+                "image occurs",
+                "images occur",
+                "under more than one class",
+            ),
+            (_twins(self.findings.leaks), "image stands", "images stand", alike),
+            (self._not_validated(), "class has", "classes have", "no validation image"),
+        )
+        return [
+            f"{len(names)} {one if len(names) == 1 else many} {what}: {_some(names)}"
+            for names, one, many, what in found
+            if names
+        ]
 
     def _not_validated(self) -> list[str]:
         """Classes of which no image validates; none where nothing validates at all."""
@@ -128,9 +142,22 @@ class Dataset:
         ]
 
 
-def _some(names: list[str], between: str = "; ") -> str:
-    """The first names, and whether there are more."""
-    return between.join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+def _twins(copies: Sequence[Copies]) -> list[str]:
+    return [" = ".join(one.names) for one in copies]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return "; ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+
+
+def source(data: str | Path) -> Path:
+    """What the user calls the data, as a path; `demo` is the set that zoo draws itself."""
+    if str(data) == "demo":
+        from zoo.data.demo import demo_folder
+
+        return demo_folder()
+    return Path(data).expanduser()
 
 
 def survey(

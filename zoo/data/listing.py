@@ -44,7 +44,7 @@ def read_listing(path: Path) -> Table:
         raise BadData(f"{path} has {len(problems)} problems:\n{listed(problems)}")
     if not reader.rows:
         raise BadData(f"{path} lists no images.", hint=EXPECTED)
-    return make_table(path.parent, "table", reader.rows.values(), ())
+    return make_table(path.parent, "table", reader.rows.values(), (), source=path)
 
 
 class _Reader:

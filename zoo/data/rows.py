@@ -65,22 +65,37 @@ class Table:
     ignored: tuple[str, ...] = ()
 
 
-def make_table(root: Path, layout: Layout, rows: Iterable[Row], ignored: Iterable[str]) -> Table:
+def make_table(
+    root: Path,
+    layout: Layout,
+    rows: Iterable[Row],
+    ignored: Iterable[str],
+    *,
+    source: Path | None = None,
+) -> Table:
     """The table of these rows, if they make one.
+
+    Args:
+        root: what paths are relative to.
+        layout: see `Table`.
+        rows: in any order.
+        ignored: see `Table`.
+        source: what to call it in an error; `root` when None.
 
     Raises:
         BadData: no training part, a single class, a class that only val or test has, or two class
             names that look the same.
     """
+    named = source or root
     ordered = tuple(sorted(rows, key=lambda row: row.name))
     classes = tuple(sorted({row.label for row in ordered if row.split in {"", "train"}}))
     if not classes:
-        message = f"{root} has no training images."
+        message = f"{named} has no training images."
         raise BadData(message, hint=EXPECTED)
-    _refuse_extra(root, classes, ordered)
-    _refuse_lookalikes(root, classes)
+    _refuse_extra(named, classes, ordered)
+    _refuse_lookalikes(named, classes)
     if len(classes) == 1:
-        message = f"{root} has a single class, {classes[0]!r}; a classifier needs two."
+        message = f"{named} has a single class, {classes[0]!r}; a classifier needs two."
         raise BadData(message, hint=EXPECTED)
     return Table(root, layout, classes, ordered, tuple(sorted(ignored)))
 

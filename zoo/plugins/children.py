@@ -67,7 +67,9 @@ class _Child:
         try:
             code = self._process.wait(max(0.0, self._started + limit - time.monotonic()))
         except subprocess.TimeoutExpired:
-            return self._failure(f"it took more than {limit:g} s to be imported and asked")
+            # Remembered: else every later command would wait for it again.
+            reason = f"it took more than {limit:g} s to be imported and asked"
+            return self._failure(f"{reason}; try it again: zoo plugins --retry", lasting=True)
         if self._result.exists():
             return json.loads(self._result.read_bytes())
         if code < 0:

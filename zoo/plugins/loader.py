@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -82,6 +83,14 @@ def offers(path: Sequence[str] | None = None, *, limit: float = LIMIT) -> tuple[
     if fresh:
         records |= _surveyed(fresh, limit)
     return tuple(_offer(source, records.get(source)) for source in found)
+
+
+def forget_failures() -> None:
+    """Survey every plugin again that was quarantined, whatever the reason was."""
+    for file in (folders.cache() / "catalog").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(file.read_bytes())["problem"]:
+                file.unlink()
 
 
 def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:

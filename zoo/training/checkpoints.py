@@ -232,8 +232,13 @@ def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     described = optimizer.state_dict()
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
+        parameter = parameters[int(index)]
+        if tensor.shape == parameter.shape:
+            # Laid out in memory as the parameter is: fused kernels walk both side by side.
+            tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)  # noqa: PLW2901
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": described["param_groups"]})

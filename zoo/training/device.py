@@ -53,6 +53,18 @@ class Device:
             self.torch.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
 
+    def seed(self, value: int) -> None:
+        """Seed the generators that modules draw from, on the CPU and on this device.
+
+        `torch.manual_seed` would also note down, with a traceback, to seed each device that has
+        not started yet: some milliseconds for nothing, in every step.
+        """
+        torch.default_generator.manual_seed(value)
+        if self.torch.type == "cuda":
+            torch.cuda.manual_seed(value)
+        elif self.torch.type == "mps":
+            torch.mps.manual_seed(value)
+
     def tensor_to(self, tensor: torch.Tensor) -> torch.Tensor:
         """Move without waiting where the device allows it."""
         return tensor.to(self.torch, non_blocking=self.torch.type == "cuda")

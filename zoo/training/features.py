@@ -191,8 +191,11 @@ def _kept(
     found = store.find(digests)
     missing = np.array([place for place, one in enumerate(digests) if one not in found], int)
     views = session.plan.kept_views if kind == VIEWS else 1
-    progress = _counted(session, stage, len(digests) * views)
-    session.listener.advance((len(digests) - len(missing)) * views)
+    if found:
+        there = len(digests) - len(missing)
+        session.listener.note(f"{stage}: {there} of {len(digests)} images from the cache")
+    if len(missing):
+        session.listener.begin(stage, len(missing) * views, "images")
     fresh: dict[str, np.ndarray] = {}
     saved = time.monotonic()
     try:
@@ -206,7 +209,8 @@ def _kept(
                 found |= fresh
                 fresh.clear()
                 saved = time.monotonic()
-            progress(len(chosen) * views)
+            session.listener.advance(len(chosen) * views)
+            session.pause()
     finally:
         if fresh:
             store.add(list(fresh), np.stack(list(fresh.values())))

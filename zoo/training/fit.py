@@ -21,6 +21,7 @@ from zoo.errors import Diverged
 from zoo.history import EpochRecord
 from zoo.training import optimise
 from zoo.training.assemble import Maker, loss_terms
+from zoo.training.ledger import Entry, Ledger
 from zoo.training.order import batches, epoch_order
 
 if TYPE_CHECKING:
@@ -164,6 +165,13 @@ def run(
         Diverged: a loss is not finite; nothing was updated with it.
     """
     phase, position = task.phase, task.position
+    ledger = Ledger(task.learner.device.torch)
+
+    def look() -> None:
+        for entry in ledger.look():
+            _account(task, entry, name_samples)
+            progress(len(entry.samples), sum(entry.terms.values()))
+
     while position.epoch < phase.epochs and not _patience_is_over(phase, position):
         started = time.perf_counter()
         already = position.seen
@@ -172,12 +180,13 @@ def run(
         )
         task.learner.trained.train()
         for samples in batches(order, phase.batch_size)[position.batch :]:
-            terms = _step(task, samples, name_samples)
-            _account(position, terms, len(samples))
+            _step(task, samples, ledger)
             position.batch += 1
             position.step += 1
-            progress(len(samples), sum(terms.values()))
-            after_step()
+            if ledger.due():
+                look()
+                after_step()
+        look()
         trained_seconds = time.perf_counter() - started
         figures = task.validate()
         record = _record(task, figures)
@@ -195,31 +204,22 @@ def vacuous_terms(position: Position) -> tuple[str, ...]:
     return tuple(name for name, peak in position.peaks.items() if peak <= _VACUOUS)
 
 
-def _step(
-    task: Task, samples: np.ndarray, name_samples: Callable[[np.ndarray], list[str]]
-) -> dict[str, float]:
-    """One optimiser step; returns its loss terms."""
-    phase, learner, position = task.phase, task.learner, task.position
+def _step(task: Task, samples: np.ndarray, ledger: Ledger) -> None:
+    """One optimiser step, all of it left to the device: nothing here waits for a number."""
+    phase, learner, position, optimizer = task.phase, task.learner, task.position, task.optimizer
     # Dropout and the like: a function of where the step stands, not of what ran before.
-    torch.manual_seed(int(draws.bits(phase.seed, f"{phase.name}/torch", position.step)) >> 1)
+    learner.device.seed(int(draws.bits(phase.seed, f"{phase.name}/torch", position.step)) >> 1)
     inputs = task.feed.batch(position.epoch, samples)
-    lr = optimise.set_rate(task.optimizer, position.step, phase.recipe)
+    optimise.set_rate(optimizer, position.step, phase.recipe)
     with learner.device.autocast():
         output = learner.forward(inputs)
         terms = loss_terms(learner.blame, learner.loss, output, _batch(task, samples))
-    total = torch.stack([term.float() for term in terms.values()]).sum()
-    values = {name: float(term.detach()) for name, term in terms.items()}
-    if not all(math.isfinite(value) for value in values.values()):
-        raise _diverged(task, values, lr, name_samples(samples))
-    task.optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    if phase.recipe.clip:
-        parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, phase.recipe.clip)
-        if not bool(torch.isfinite(norm)):
-            raise _diverged(task, {**values, "gradient": float(norm)}, lr, name_samples(samples))
-    task.optimizer.step()
-    return values
+    terms = {name: term.float() for name, term in terms.items()}
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    norm = optimise.clip(optimizer, phase.recipe.clip)
+    ledger.note(optimizer, samples, terms, norm)
+    optimizer.step()
 
 
 def _batch(task: Task, samples: np.ndarray) -> Batch:
@@ -240,10 +240,18 @@ def _batch(task: Task, samples: np.ndarray) -> Batch:
     )
 
 
-def _account(position: Position, terms: dict[str, float], samples: int) -> None:
-    position.seen += samples
-    for name, value in terms.items():
-        position.sums[name] = position.sums.get(name, 0.0) + value * samples
+def _account(task: Task, entry: Entry, name_samples: Callable[[np.ndarray], list[str]]) -> None:
+    """Add a step to the running epoch's sums.
+
+    Raises:
+        Diverged: it is not finite.
+    """
+    position, count = task.position, len(entry.samples)
+    if not math.isfinite(sum(entry.terms.values()) + entry.norm):
+        raise _diverged(task, entry, name_samples(entry.samples))
+    position.seen += count
+    for name, value in entry.terms.items():
+        position.sums[name] = position.sums.get(name, 0.0) + value * count
         position.peaks[name] = max(position.peaks.get(name, 0.0), abs(value))
 
 
@@ -290,17 +298,22 @@ def _patience_is_over(phase: Phase, position: Position) -> bool:
     )
 
 
-def _diverged(task: Task, values: dict[str, float], lr: float, names: list[str]) -> Diverged:
-    step, epoch = task.position.step, task.position.epoch + 1
+def _diverged(task: Task, entry: Entry, names: list[str]) -> Diverged:
+    phase, epoch = task.phase, task.position.epoch + 1
+    # The epoch's batches before this one have been accounted for, this one has not.
+    within = task.position.seen // phase.batch_size
+    step = task.position.step - task.position.batch + within
+    lr = phase.recipe.head_lr * optimise.rate(step, phase.recipe)
+    values = {**entry.terms, "gradient norm": entry.norm}
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     batch = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
     return Diverged(
-        f"The loss is not finite at step {step} of the {task.phase.name} phase "
+        f"The loss is not finite at step {step} of the {phase.name} phase "
         f"(epoch {epoch}, learning rate {lr:.3g}): {shown}. "
         f"The batch: {batch}. No weight was updated with it.",
         hint="Try a lower --lr, or look at these images.",
         facts={
-            "phase": task.phase.name,
+            "phase": phase.name,
             "epoch": epoch,
             "step": step,
             "lr": lr,

@@ -91,9 +91,13 @@ def thaw(model: Model, *, norms_still: bool) -> None:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 over the names and bytes of every parameter and buffer, in name order."""
+    """SHA-256 over the names and bytes of every parameter and buffer, in name order.
+
+    Buffers that no file keeps (`persistent=False`) count too: a forward pass may read them.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
+_FUSED = {"cpu", "cuda"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -70,8 +72,9 @@ def build(modules: Mapping[str, Iterable[tuple[str, nn.Parameter]]], recipe: Rec
         {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay}
         for (peak, decay), parameters in groups.items()
     ]
-    # The fused kernels run where every parameter lives on a device that has them.
-    fused = all(group.is_cuda for parameters in groups.values() for group in parameters) or None
+    # One kernel for all of a group, where every parameter lives on a device that has it.
+    trained = [parameter for parameters in groups.values() for parameter in parameters]
+    fused = all(parameter.device.type in _FUSED for parameter in trained) or None
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             described,
@@ -81,6 +84,20 @@ def build(modules: Mapping[str, Iterable[tuple[str, nn.Parameter]]], recipe: Rec
             fused=fused,
         )
     return torch.optim.AdamW(described, lr=recipe.lr, fused=fused)
+
+
+def clip(optimizer: Optimizer, limit: float) -> torch.Tensor:
+    """Scale all gradients down to a norm of at most `limit` (0: no limit).
+
+    Returns:
+        The norm before, a scalar on the device.
+    """
+    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    gradients = [one.grad for one in trained if one.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if limit:
+        torch.nn.utils.clip_grads_with_norm_(trained, limit, norm)
+    return norm
 
 
 def set_rate(optimizer: Optimizer, step: int, recipe: Recipe) -> float:

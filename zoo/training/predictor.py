@@ -18,6 +18,7 @@ from zoo.data.decode import decode, upright_rgb
 from zoo.data.preprocess import pixels
 from zoo.errors import BadWeights
 from zoo.files import write_bytes, write_json
+from zoo.training import threads
 from zoo.training.assemble import Maker, build_model
 from zoo.training.feeds import FEATURE_BATCH, pixel_features
 
@@ -135,10 +136,10 @@ def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
     """Logits `[N, C]`, float32, of scaled features `[N, D]`, batched as in prediction."""
     was_training = model.head.training
     model.head.eval()
-    found = []
-    for start in range(0, len(features), FEATURE_BATCH):
-        with device.autocast():
-            found.append(model.answer(features[start : start + FEATURE_BATCH, None]).logits.float())
+    with threads.suited(model.head), device.autocast():
+        found = [
+            model.answer(batch[:, None]).logits.float() for batch in features.split(FEATURE_BATCH)
+        ]
     model.head.train(was_training)
     return torch.cat(found)
 

@@ -41,7 +41,9 @@ class Session:
         seals: what they hold on to (see `RunFolder.seals`).
         wants_save: whether somebody asked for a checkpoint since it was last called.
         extras: what the engine computed for the loss, `[n_train, ...]` each, in training order.
-        clock: seconds of each stage.
+        clock: seconds of each stage, those before a resume included.
+        began: when this process began to work on the run, by `time.perf_counter`.
+        before: seconds that were spent on the run before this process.
         frozen: hashes of the frozen backbone before and after a probe, and whether they are equal.
         phases: what summary.json says of each finished phase.
         features: scaled features on the device: `train` `[n, K, D]`, `val` `[n, D]`.
@@ -63,6 +65,8 @@ class Session:
     wants_save: Callable[[], bool]
     extras: dict[str, Tensor] = field(default_factory=dict)
     clock: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+    before: float = 0.0
     frozen: dict[str, Any] = field(default_factory=dict)
     phases: list[dict[str, Any]] = field(default_factory=list)
     features: dict[str, Tensor] = field(default_factory=dict)
@@ -73,6 +77,26 @@ class Session:
     def seed(self) -> int:
         """Of the run."""
         return int(self.plan["seed"])
+
+    def seconds(self, running: str = "", since: float = 0.0) -> dict[str, float]:
+        """Of each stage, and `total`: those and all between them.
+
+        Args:
+            running: a stage that is not over yet.
+            since: when it began.
+        """
+        now = time.perf_counter()
+        spent = {**self.clock}
+        if running:
+            spent[running] = round(spent.get(running, 0.0) + now - since, 3)
+        return {**spent, "total": round(self.before + now - self.began, 3)}
+
+    def went_on(self, seconds: Mapping[str, float]) -> None:
+        """Add what was spent on the run before, as `seconds` told it then."""
+        spent = dict(seconds)
+        self.before = spent.pop("total", 0.0)
+        for name, value in spent.items():
+            self.clock[name] = round(self.clock.get(name, 0.0) + value, 3)
 
     def timed(self, name: str, since: float) -> None:
         """Add to a stage's seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from zoo.contracts import HeadContext, LossContext
 from zoo.errors import Stopped
 from zoo.phases import decide
-from zoo.training import checkpoints, fit, optimise
+from zoo.training import checkpoints, fit, optimise, threads
 from zoo.training.assemble import build_loss
 from zoo.training.evaluate import Scores, quick_scores, score
 from zoo.training.features import image_feed, set_scale, split_features
@@ -58,6 +59,7 @@ def train(
     first, records = int(begun["phase"]), int(begun["records"])
     session.phases = list(begun.get("phases", []))
     session.frozen = dict(begun.get("frozen", {}))
+    session.went_on(begun.get("seconds", {}))
     if first == 0:
         set_scale(session)
         _say_cost(session)
@@ -180,12 +182,12 @@ def _say_cost(session: Session) -> None:
         layout=plan.backbone.component.facts.layout,
         has_val=counts.val > 0,
     )
-    forwards = counts.images * plan.kept_views + counts.val
-    training = _TRAINING_COST * counts.images * plan.views + counts.val
-    minutes = full.epochs * training * session.clock["features"] / forwards / 60
-    session.listener.note(
-        f"train: probe, since {why} ({full.epochs} epochs, about {minutes:,.0f} min here)"
-    )
+    cost = f"{full.epochs} epochs"
+    if session.forwards:  # else all features were kept, and nothing is known of this machine
+        training = _TRAINING_COST * counts.images * plan.views + counts.val
+        minutes = full.epochs * training * session.clock["features"] / session.forwards / 60
+        cost += f", about {minutes:,.0f} min here"
+    session.listener.note(f"train: probe, since {why} ({cost})")
 
 
 class _Saver:
@@ -197,7 +199,7 @@ class _Saver:
         self.every = float(session.plan["checkpoint.seconds"])
         self.steps = int(session.plan["checkpoint.steps"])
         self.saved, self.saved_step = time.monotonic(), task.position.step
-        self.cost = 0.0
+        self.started, self.cost = time.perf_counter(), 0.0
 
     def save(self) -> None:
         """Write a checkpoint of the task as it stands."""
@@ -208,6 +210,7 @@ class _Saver:
             # Less the running one's: going on from its end will give its account again.
             "phases": self.session.phases[: self.index],
             "frozen": self.session.frozen,
+            "seconds": self.session.seconds(self.task.phase.name, self.started),
         }
         session = self.session
         checkpoints.save_checkpoint(session.checkpoints, self.task, described, session.seals)
@@ -241,19 +244,21 @@ def _carry_out(
     """Run one phase; returns how many records there are afterwards."""
     saver = _Saver(session, task, index, records)
     session.pause = saver.pause
-    for record in fit.run(
-        task,
-        after_step=saver.pause,
-        progress=_told(session, task),
-        name_samples=lambda samples: _names(session, samples),
-    ):
-        append(record)
-        saver.records += 1
-        session.listener.epoch(record, task.phase.epochs)
+    probing = task.phase.name == "probe"
+    with threads.suited(session.model.head) if probing else nullcontext():
+        for record in fit.run(
+            task,
+            after_step=saver.pause,
+            progress=_told(session, task),
+            name_samples=lambda samples: _names(session, samples),
+        ):
+            append(record)
+            saver.records += 1
+            session.listener.epoch(record, task.phase.epochs)
     session.pause = saver.check
     session.listener.end()
     session.phases.append(_account(session, task))
-    if task.phase.name == "probe":
+    if probing:
         after = fingerprint(session.model.backbone)
         session.frozen |= {"after": after, "verified": after == session.frozen["before"]}
     saver.save()

@@ -149,7 +149,8 @@ def load_weights(
     strange = [key for key in leftover if not key.startswith(tuple(classifier) or ("\0",))]
     if missing or misshapen or strange:
         matched = sum(key in state for key in own) - len(misshapen)
-        raise _misfit(path, f"matched {matched} of {len(own)}", missing, misshapen, strange)
+        total = matched + len(misshapen) + len(missing)
+        raise _misfit(path, f"matched {matched} of {total}", missing, misshapen, strange)
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
     # Written through __dict__ since nn.Module knows only tensors and modules as attributes.
     module.__dict__["load_report"] = LoadReport(

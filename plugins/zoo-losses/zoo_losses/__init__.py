@@ -43,7 +43,11 @@ def zoo_losses() -> Iterable[zoo.Component]:
                 help="what the second output is drawn to",
             ),
             "kl_weight": zoo.Option(
-                type="float", default=1.0, minimum=0.0, help="factor of the divergence"
+                type="float",
+                default=1.0,
+                minimum=0.0,
+                maximum=1e6,
+                help="factor of the divergence",
             ),
             "epsilon": zoo.Option(
                 type="float",

@@ -1,0 +1,32 @@
+"""How many threads compute: one, where handing work out costs more than the work."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+#: below this many parameters a step on features is done before a second thread has woken up
+_SMALL = 200_000
+
+
+@contextmanager
+def suited(head: nn.Module) -> Iterator[None]:
+    """Within the block, as many threads as this head on features deserves.
+
+    A head gets the same number wherever it computes, so that it gives the same bits in training,
+    validation and prediction.
+    """
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in head.parameters()) < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
