@@ -13,9 +13,10 @@ the training part (features scaled to unit root mean square, as zoo's head sees 
 most 5000 iterations), after which it is fitted to the whole part. The probe has no such choice: its
 settings are zoo's defaults, and its weights those of the last epoch.
 
-Printed are both accuracies, both macro F1, and the paired difference in points (hundredths) with a
-95 % interval: for one split over its images (normal), for several over the seeds (Student's t).
-Splits of the same images overlap, so the latter is somewhat too narrow.
+Printed are both accuracies, both macro F1, and the paired difference in points (hundredths), and
+last both accuracies again, with 95 % intervals. For one split these are over its images (normal for
+the difference, Wilson's for an accuracy), for several over the seeds (Student's t). Splits of the
+same images overlap, so the latter are somewhat too narrow.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 import zoo
 from zoo.data.decode import decode
 from zoo.data.preprocess import pixels
+from zoo.history import wilson
 from zoo.progress import Silent
 from zoo.settings import assignments
 from zoo.training.feeds import pixel_features
@@ -175,7 +178,11 @@ def rival(
         scoring="accuracy",
         max_iter=5000,
         use_legacy_attributes=False,
-    ).fit(features.cpu().numpy(), target)
+    )
+    # The matrices are small: where cores are shared, threads that wait for each other take twenty
+    # times as long as one.
+    with threadpool_limits(limits=1, user_api="blas"):
+        model.fit(features.cpu().numpy(), target)
     return model.predict(judged.cpu().numpy()), float(model.C_)
 
 
@@ -194,8 +201,25 @@ def summed_up(outcomes: Sequence[Outcome]) -> str:
     columns = zip(*[(*one.accuracies(), *one.macro_f1s()) for one in outcomes], strict=True)
     means = " | ".join(f"{100 * fmean(column):.2f}" for column in columns)
     points = [one.difference()[0] for one in outcomes]
-    half = student.ppf(0.975, len(points) - 1) * stdev(points) / math.sqrt(len(points))
-    return f"| mean | {means} | {fmean(points):+.2f} ± {half:.2f} | |"
+    return f"| mean | {means} | {fmean(points):+.2f} ± {over_seeds(points):.2f} | |"
+
+
+def over_seeds(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean, by Student's t."""
+    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+
+
+def with_intervals(outcomes: Sequence[Outcome]) -> str:
+    """Both accuracies in percent, each with its 95 % interval."""
+    said = []
+    for whose, place in (("zoo", 0), ("logistic regression", 1)):
+        rates = [one.accuracies()[place] for one in outcomes]
+        mean = fmean(rates)
+        low, high = wilson(mean, len(outcomes[0].target))
+        if len(rates) > 1:
+            low, high = mean - over_seeds(rates), mean + over_seeds(rates)
+        said.append(f"{whose} {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+    return ", ".join(said)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,6 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(told(outcomes[-1]), flush=True)
     if len(outcomes) > 1:
         print(summed_up(outcomes))
+    print(f"\n{with_intervals(outcomes)}")
     return int(fmean(one.difference()[0] for one in outcomes) < ACCEPTED)
 
 

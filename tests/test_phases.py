@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +117,15 @@ def test_settings_of_the_last_phase_leave_the_probe_before_it_alone() -> None:
 def test_a_probe_that_is_all_goes_by_either_name_the_plain_one_first() -> None:
     assert decided(train="probe", probe__epochs=3)[0].epochs == 3
     assert decided(train="probe", probe__epochs=3, epochs=4)[0].epochs == 4
+
+
+def test_the_width_decides_a_probes_weight_decay_alone() -> None:
+    narrow, wide = (decided(1000, {"features": width}, train="lpft") for width in (400, 1600))
+    assert (narrow[0].weight_decay, wide[0].weight_decay) == (6.67, 13.33)
+    assert narrow[1] == wide[1]
+    assert narrow[0] == replace(wide[0], weight_decay=6.67)
+    unknown = decided(1000, {"features": None}, train="probe")[0]
+    assert unknown.weight_decay == decided(1000, {"features": 1280}, train="probe")[0].weight_decay
 
 
 def test_patience_needs_a_validation_part() -> None:

@@ -299,3 +299,14 @@ def test_weights_for_a_loss_that_takes_none_are_refused(
     with pytest.raises(UsageError, match="does not weigh samples"):
         settle(replace(plan, loss=deaf), counts, {}, accelerator=False)
     assert settle(plan, counts, {}, accelerator=False).phases
+
+
+@pytest.mark.parametrize(("width", "decay"), [(8, 0.94), (768, 9.24), (2048, 15.08)])
+def test_a_probes_weight_decay_goes_by_the_backbones_width(
+    planned: Make, width: int, decay: float
+) -> None:
+    plan = planned(train="probe")
+    facts = replace(plan.backbone.component.facts, features=width)
+    component = replace(plan.backbone.component, facts=facts)
+    wider = replace(plan, backbone=replace(plan.backbone, component=component))
+    assert settle(wider, plan.counts, {}, accelerator=False).phases[0].weight_decay == decay

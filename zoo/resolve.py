@@ -133,6 +133,7 @@ def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, acceler
         pretrained=plan.weights.mode != "none",
         layout=plan.backbone.component.facts.layout,
         has_val=counts.val > 0,
+        features=plan.backbone.component.facts.features,
     )
     return replace(plan, counts=counts, device=dict(device), phases=phases)
 
