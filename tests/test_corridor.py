@@ -691,18 +691,18 @@ def test_what_is_no_run_is_not_resumed(tmp_path: Path) -> None:
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "1 files came, 0 went, 0 changed (first: ant/new.png)": lambda data: shutil.copy(
+    "1 files came, 0 went, 0 changed:\n  came: ant/new.png": lambda data: shutil.copy(
         data / "bee" / "0.png", data / "ant" / "new.png"
     ),
-    "0 files came, 1 went, 0 changed (first: cat/2.png)": lambda data: (
+    "0 files came, 1 went, 0 changed:\n  gone: cat/2.png": lambda data: (
         data / "cat/2.png"
     ).unlink(),
-    "0 files came, 0 went, 1 changed (first: bee/1.png)": lambda data: shutil.copy(
+    "0 files came, 0 went, 1 changed:\n  changed: bee/1.png": lambda data: shutil.copy(
         data / "bee/2.png", data / "bee/1.png"
     ),
-    "1 files came, 1 went, 0 changed (first: bee/9.png)": lambda data: (data / "ant/1.png").rename(
-        data / "bee/9.png"
-    ),
+    "1 files came, 1 went, 0 changed:\n  came: bee/9.png\n  gone: ant/1.png": lambda data: (
+        data / "ant/1.png"
+    ).rename(data / "bee/9.png"),
 }
 
 

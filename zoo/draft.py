@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoo import hot, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import cores
+from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, UsageError
 from zoo.index import Catalog, Listed, catalog, load_target
 from zoo.plan import Chosen, DataCounts, Plan
@@ -89,6 +90,7 @@ def survey_data(plan: Plan, hears: Listener) -> Dataset:
         seed=int(plan["seed"]),
         val_fraction=float(plan["val_fraction"]),
         threads=cores(),
+        links="follow" if plan["links"] == "follow" else "refuse",
     )
     for line in found.notes():
         hears.note(f"data: {line}")
@@ -116,9 +118,11 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
     gone = [name for name in begun if name not in now]
     changed = [name for name in begun if name in now and now[name][:2] != begun[name][:2]]
     if came or gone or changed:
+        found = {"came": came, "gone": gone, "changed": changed}
+        named = [f"{what}: {name}" for what, names in found.items() for name in names]
         raise Mismatch(
             f"The data changed since the run began: {len(came)} files came, {len(gone)} went, "
-            f"{len(changed)} changed (first: {(came + gone + changed)[0]}).",
+            f"{len(changed)} changed:\n{listed(named)}",
             hint="Restore the data, or start a new run with zoo run.",
         )
     # The stored split is the run's; a later rule of splitting does not move an image.

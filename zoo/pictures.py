@@ -46,6 +46,9 @@ def ingested(
     )
     places = np.flatnonzero(wanted)
     images = _ingest(plan, dataset, places, hears, stop).spread(places, len(wanted))
+    if images.animated:
+        several = "files hold several frames or pages; the first of each counts"
+        hears.note(f"data: {images.animated} {several}")
     if not images.problems:
         return images, dataset
     if plan["bad_images"] == "refuse":

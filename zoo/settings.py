@@ -78,6 +78,7 @@ SETTINGS: dict[str, Option] = {
         "share of each class that validates, where the data has no split", 0.01, 0.9, default=0.2
     ),
     "bad_images": _choice("what to do when images cannot be read", "refuse", "skip"),
+    "links": _choice("what to do about links that lead out of the data folder", "refuse", "follow"),
     "balance": _choice(
         "against unbalanced classes: weigh the loss, or draw rare classes more often",
         "none",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.data.decode import Undecodable, decode, decode_scaled, upright_rgb
+from zoo.data.decode import MAX_BYTES, Undecodable, decode, decode_scaled, upright_rgb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,10 +56,10 @@ def test_every_orientation_gives_the_same_upright_picture(kind: str, orientation
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {}
-    found, size = decode_scaled(saved(stored, kind, exif=exif, **options), 0)
-    assert size == found.size == upright.size
-    assert np.array_equal(np.asarray(found), np.asarray(upright))
-    assert np.array_equal(np.asarray(upright_rgb(found)), np.asarray(upright))
+    found = decode_scaled(saved(stored, kind, exif=exif, **options), 0)
+    assert found.size == found.image.size == upright.size
+    assert np.array_equal(np.asarray(found.image), np.asarray(upright))
+    assert np.array_equal(np.asarray(upright_rgb(found.image)), np.asarray(upright))
 
 
 def test_a_broken_orientation_counts_as_none() -> None:
@@ -140,7 +140,10 @@ def test_the_first_frame_counts(kind: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
     stream = saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-    assert pixel(decode(stream)) == [255, 0, 0]
+    found = decode_scaled(stream, 0)
+    assert pixel(found.image) == [255, 0, 0]
+    assert found.animated
+    assert not decode_scaled(saved(frames[0], kind, **options), 0).animated
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,14 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         decode(tmp_path)
 
 
+def test_a_file_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    path.touch()
+    os.truncate(path, MAX_BYTES + 1)  # takes no room
+    with pytest.raises(Undecodable, match="1,073,741,825 bytes"):
+        decode(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -212,9 +223,9 @@ def test_a_large_jpeg_may_come_reduced_with_its_true_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stream = saved(picture(1000, 600), "JPEG", exif=exif)
-    image, size = decode_scaled(stream, 128)
-    assert size == (600, 1000)
-    assert image.size == (150, 250)
+    found = decode_scaled(stream, 128)
+    assert found.size == (600, 1000)
+    assert found.image.size == (150, 250)
 
 
 def test_an_opened_picture_is_not_changed() -> None:

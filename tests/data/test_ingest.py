@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from zoo.data.ingest import Images, ingest, unreadable
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 RECIPE = Preprocess(size=(16, 24), resize=(20, 30))
@@ -53,7 +54,7 @@ def same(one: Images, two: Images) -> bool:
     )
 
 
-def test_children_and_threads_give_the_same(
+def test_any_number_of_children_gives_the_same(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, int]] = []
@@ -61,9 +62,9 @@ def test_children_and_threads_give_the_same(
     def note(done: int, total: int) -> None:
         seen.append((done, total))
 
-    one = take(files, tmp_path, jobs=2, progress=note)
+    one = take(files, tmp_path, jobs=1, progress=note)
     assert seen == [(done, 20) for done in range(1, 21)]
-    monkeypatch.setattr(module, "FEW", 100)
+    monkeypatch.setattr(module, "FEW", 1)
     two = take(files, tmp_path, jobs=3)
     assert same(one, two)
     assert one.problems == two.problems
@@ -130,12 +131,12 @@ FAULTY = """
 import os, time
 from pathlib import Path
 import zoo.data.worker as worker
-prepare = worker.prepare
-def faulty(path, *rest):
+read = worker.read
+def faulty(path):
     if path.stem == "07":
         {fault}
-    return prepare(path, *rest)
-worker.prepare = faulty
+    return read(path)
+worker.read = faulty
 worker.main()
 """
 
@@ -222,10 +223,10 @@ def test_a_full_disk_shows_before_anything_is_decoded(
 
 def test_children_do_not_see_secrets() -> None:
     environment = pool.child_environment(
-        {"HF_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/h"}
+        {"HF_TOKEN": "x", "DATABASE_URL": "x", "SSH_AUTH_SOCK": "x", "HOME": "/h", "LC_ALL": "C"}
     )
-    assert environment["HOME"] == "/h"
-    assert not {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
+    assert {name: environment[name] for name in ("HOME", "LC_ALL")} == {"HOME": "/h", "LC_ALL": "C"}
+    assert not {"HF_TOKEN", "DATABASE_URL", "SSH_AUTH_SOCK"} & environment.keys()
 
 
 def test_the_room_never_imports_torch_and_children_never_run_the_script(
@@ -252,3 +253,34 @@ def test_the_room_never_imports_torch_and_children_never_run_the_script(
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout == "2 []\n"
+
+
+def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_was_hashed(
+    files: list[Path], tmp_path: Path, cold: Callable[[], None]
+) -> None:
+    cold()
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    good = take(files, tmp_path, digests=digests)
+    assert [problem.index for problem in good.problems] == [4, 11]
+    digests[7] = "0" * 64
+    digests[9] = ""  # it could not be read when the hashes were taken
+    images = take(files, tmp_path, digests=digests)
+    assert [problem.index for problem in images.problems] == [4, 7, 9, 11]
+    assert "changed" in images.problems[1].reason
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process")
+def test_a_file_that_takes_too_much_memory_costs_that_file_alone(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_fault(monkeypatch, "bytearray(worker.MEMORY)")
+    images = take(files, tmp_path)
+    assert [problem.index for problem in images.problems] == [4, 7, 11]
+    assert "memory" in images.problems[1].reason
+
+
+def test_animations_are_counted(files: list[Path], tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    paths = [*files[:3], tmp_path / "x.gif"]
+    assert take(paths, tmp_path / "scratch").animated == 1

@@ -102,9 +102,9 @@ def test_canvas_and_pixels_do_not_depend_on_what_else_is_wanted(
     path = smooth_jpeg(tmp_path / "x.jpg", *size)
     recipe = Preprocess(size=(32, 32), resize=(36, 36))
     both, first, second = (
-        prepare(path, recipe, 64),
-        prepare(path, recipe, 0),
-        prepare(path, None, 64),
+        prepare(path.read_bytes(), recipe, 64),
+        prepare(path.read_bytes(), recipe, 0),
+        prepare(path.read_bytes(), None, 64),
     )
     assert both.size == first.size == second.size == size
     assert first.canvas is None
@@ -120,6 +120,6 @@ def test_canvas_and_pixels_do_not_depend_on_what_else_is_wanted(
 
 def test_a_reduced_jpeg_leaves_no_trace_in_the_canvas(tmp_path: Path) -> None:
     path = smooth_jpeg(tmp_path / "x.jpg", 1600, 1104)
-    reduced = prepare(path, None, 64).canvas
+    reduced = prepare(path.read_bytes(), None, 64).canvas
     assert reduced is not None
     assert np.abs(reduced.astype(int) - canvas(decode(path), 64)).max() <= 3

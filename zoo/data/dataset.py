@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from zoo.data.rows import Table
+    from zoo.data.rows import Links, Table
 
 SPLIT_NAMES = ("train", "val", "test")
 #: how many of many files a note names
@@ -124,11 +124,21 @@ class Dataset:
                 "under more than one class",
             ),
             (_twins(self.findings.leaks), "image stands", "images stand", alike),
+            (self._not_validated(), "class has", "classes have", "no validation image"),
         )
         return [
             f"{len(names)} {one if len(names) == 1 else many} {what}: {_some(names)}"
             for names, one, many, what in found
             if names
+        ]
+
+    def _not_validated(self) -> list[str]:
+        """Classes of which no image validates; none where nothing validates at all."""
+        counts = self.counts("val")
+        return [
+            name
+            for name, count in zip(self.classes, counts, strict=True)
+            if not count and any(counts)
         ]
 
 
@@ -156,6 +166,7 @@ def survey(
     seed: int,
     val_fraction: float,
     threads: int,
+    links: Links = "follow",
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Read a data set, hash its files, and split what is not split yet.
@@ -165,13 +176,15 @@ def survey(
         seed: of the split.
         val_fraction: share of each class that validates where the data has no validation part.
         threads: readers.
+        links: what to do about links inside a folder that lead out of it.
         progress: called with (files hashed, files in all).
 
     Raises:
         InputMissing: nothing is there.
         BadData: it is no labelled image set.
+        Refused: links lead out of the folder, and must not.
     """
-    table = read_table(path)
+    table = read_table(path, links=links)
     hashes = digests(table.rows, threads, progress)
     splits = [row.split or "train" for row in table.rows]
     given = "val" in splits

@@ -22,9 +22,12 @@ completed with grey.
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 import warnings
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -47,6 +50,8 @@ SUFFIXES = frozenset(
 )
 #: more pixels than this are taken for a decompression bomb (Pillow's own figure, as an error)
 MAX_PIXELS = 89_478_485
+#: a larger file is not read: so many pixels take less even when nothing is compressed
+MAX_BYTES = 1 << 30
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,17 +80,54 @@ class Undecodable(BadData):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture, and what is known of the file that it came from.
+
+    Args:
+        image: RGB, upright, without info.
+        size: true (width, height) of the upright picture, pixels.
+        animated: whether there are more frames or pages than this one.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    animated: bool
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a regular file; opening a pipe or a device could wait for ever.
+
+    Raises:
+        Undecodable: it is something else, is too large, or cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Undecodable("not a regular file", str(path))
+        # what is there may be another thing by now
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+            status = os.fstat(stream.fileno())
+            if status.st_size > MAX_BYTES or not stat.S_ISREG(status.st_mode):
+                raise Undecodable(
+                    f"{status.st_size:,} bytes; the limit is {MAX_BYTES:,}", str(path)
+                )
+            return stream.read()
+    except OSError as error:
+        raise Undecodable(_describe(error), str(path)) from error
+
+
 def decode(source: Path | BinaryIO) -> Image.Image:
     """The picture in a file, RGB, upright, first frame.
 
     Raises:
         Undecodable: it cannot be decoded; nothing else is raised, and nothing warns.
     """
-    return decode_scaled(source, 0)[0]
+    return decode_scaled(source, 0).image
 
 
-def decode_scaled(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tuple[int, int]]:
-    """Like `decode`, and the true (width, height) of the upright picture in pixels.
+def decode_scaled(source: Path | BinaryIO, least: int) -> Decoded:
+    """Like `decode`, with what is known of the file.
 
     With `least` > 0 a JPEG much larger than that comes reduced, by libjpeg's cheap power of two,
     to no less than `least` pixels on either side.
@@ -94,13 +136,16 @@ def decode_scaled(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tup
         Undecodable: as for `decode`.
     """
     name = str(source) if isinstance(source, Path) else ""
+    stream = BytesIO(read(source)) if isinstance(source, Path) else source
     try:
         with _QUIET:
-            return _decode(source, least)
+            return _decode(stream, least)
     except Undecodable as error:
         raise Undecodable(error.reason, name) from error.__cause__
+    except UnidentifiedImageError as error:
+        raise Undecodable(_recognise(stream), name) from error
     except Exception as error:  # a decoder of untrusted bytes raises whatever it likes
-        raise Undecodable(_reason(source, error), name) from error
+        raise Undecodable(_describe(error), name) from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -118,10 +163,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         raise Undecodable(_describe(error)) from error
 
 
-def _decode(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tuple[int, int]]:
-    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
-        # opening a pipe or a device could wait for ever
-        raise Undecodable("not a regular file")
+def _decode(source: BinaryIO, least: int) -> Decoded:
     with Image.open(source, formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -129,7 +171,8 @@ def _decode(source: Path | BinaryIO, least: int) -> tuple[Image.Image, tuple[int
         if least:
             image.draft(None, (least, least))
         upright, sideways = _upright_rgb(image)
-        return upright, (height, width) if sideways else (width, height)
+        size = (height, width) if sideways else (width, height)
+        return Decoded(upright, size, _is_animated(image))
 
 
 def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -153,6 +196,13 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - EXIF is untrusted bytes as well, and the picture is fine
         return 1
     return orientation if orientation in _UPRIGHT else 1
+
+
+def _is_animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001 - what follows the first frame may be damaged
+        return True
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -184,31 +234,29 @@ def _grey(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.floor(values * 255 + 0.5).astype(np.uint8)).convert("RGB")
 
 
-def _reason(source: Path | BinaryIO, error: Exception) -> str:
-    if isinstance(source, Path) and isinstance(error, UnidentifiedImageError):
-        return _recognise(source)
-    return _describe(error)
+_WORDS: dict[type[Exception], str] = {
+    FileNotFoundError: "there is no such file (or a link that leads nowhere)",
+    PermissionError: "no permission to read it",
+    UnidentifiedImageError: f"no picture in a known format ({', '.join(FORMATS)})",
+    MemoryError: "decoding it takes too much memory",
+    Image.DecompressionBombError: f"too many pixels; the limit is {MAX_PIXELS:,}",
+}
 
 
 def _describe(error: Exception) -> str:
     """An exception as the end of the sentence "this file is ..."."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file (or a link that leads nowhere)"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    if isinstance(error, UnidentifiedImageError):
-        return f"no picture in a known format ({', '.join(FORMATS)})"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"too many pixels; the limit is {MAX_PIXELS:,}"
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip() or type(error).__name__
 
 
-def _recognise(path: Path) -> str:
+def _recognise(stream: BinaryIO) -> str:
     """What a file that no decoder knows looks like."""
-    with path.open("rb") as stream:
-        head = stream.read(256).lstrip().lower()
+    stream.seek(0)
+    head = stream.read(256).lstrip().lower()
     if not head:
         return "an empty file"
     if head.startswith(b"version https://git-lfs"):

@@ -8,12 +8,12 @@ them behind.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,10 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import PIL
 
-from zoo.data.decode import Undecodable
 from zoo.data.packs import Kept, Pack
 from zoo.data.pool import Order, Task, in_children
-from zoo.data.preprocess import prepare
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch
 from zoo.errors import BadData, StorageFault
@@ -35,8 +33,10 @@ if TYPE_CHECKING:
 
     from zoo.components import Preprocess
 
-#: below this many images, starting children costs more than they save
+#: a child is worth starting for this many files: it costs as much as decoding them
 FEW = 16
+#: how many unreadable files a message names: whoever removes them needs the whole list
+_NAMED = 1000
 #: decoded pictures are made durable this often, seconds: what a kill costs at most
 KEEP_SECONDS = 10.0
 #: pictures that views are cropped from are kept this much larger than the input
@@ -66,6 +66,8 @@ class Images:
         canvas_row: int64 `[N]`: likewise.
         sizes: int64 `[N, 2]`: true (width, height), upright; 0 if unreadable.
         problems: the unreadable files, in the order of the paths.
+        animated: how many files of those decoded now, not kept from an earlier time, hold more
+            frames or pages than the first, which counts.
     """
 
     pixels: NDArray[np.uint8]
@@ -74,6 +76,7 @@ class Images:
     canvas_row: NDArray[np.int64]
     sizes: NDArray[np.int64]
     problems: tuple[Problem, ...] = ()
+    animated: int = 0
     folder: Path | None = None
 
     @property
@@ -128,8 +131,9 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
 ) -> Images:
     """Decode every file once.
 
-    A file whose decoding fails, crashes its process or takes over a minute becomes a `Problem`;
-    the others are not touched by it. The arrays' contents do not depend on `jobs`.
+    A file whose decoding fails, crashes its process, or takes over a minute or too much memory
+    becomes a `Problem`; the others are not touched by it. The arrays' contents do not depend on
+    `jobs`.
 
     Args:
         paths: N files.
@@ -152,16 +156,13 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     if digests:
         shelves = _packs(preprocess, canvas_side)
     else:
-        folder = _scratch_folder(scratch) if len(paths) >= FEW else None
+        folder = _scratch_folder(scratch)
         shelves = _scratch(folder, preprocess, canvas_side)
     try:
-        tasks, images, known = _shelve(paths, digests or [""] * len(paths), wants, shelves)
+        tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
-        jobs = max(1, min(jobs or cores(), len(tasks)))
-        few = len(tasks) < FEW
-        answers = (
-            _in_threads(tasks, order, shelves, jobs) if few else in_children(tasks, order, jobs)
-        )
+        jobs = max(1, min(jobs or cores(), math.ceil(len(tasks) / FEW)))
+        answers = in_children(tasks, order, jobs)
         report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
@@ -177,7 +178,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
 
 def unreadable(problems: Sequence[Problem]) -> BadData:
     """The error that names the files which cannot be decoded."""
-    named = listed([f"{problem.path}: {problem.reason}" for problem in problems])
+    named = listed([f"{problem.path}: {problem.reason}" for problem in problems], most=_NAMED)
     message = f"{len(problems)} of the images cannot be read:\n{named}"
     return BadData(message, hint="Mend or remove them, or go on without them: --bad-images skip")
 
@@ -202,7 +203,7 @@ def _packs(preprocess: Preprocess, canvas_side: int) -> _Shelves:
     )
 
 
-def _scratch(folder: Path | None, preprocess: Preprocess, canvas_side: int) -> _Shelves:
+def _scratch(folder: Path, preprocess: Preprocess, canvas_side: int) -> _Shelves:
     return (
         Scratch(folder, "pixels", (*preprocess.size, 3)),
         Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
@@ -211,7 +212,7 @@ def _scratch(folder: Path | None, preprocess: Preprocess, canvas_side: int) -> _
 
 def _shelve(
     paths: Sequence[Path],
-    digests: Sequence[str],
+    digests: Sequence[str | None],
     wants: tuple[Sequence[bool], Sequence[bool]],
     shelves: _Shelves,
 ) -> tuple[list[Task], Images, int]:
@@ -222,7 +223,7 @@ def _shelve(
     """
     count = len(paths)
     known = [
-        shelf.find(digest for digest, want in zip(digests, wanted, strict=True) if want)
+        shelf.find(digest for digest, want in zip(digests, wanted, strict=True) if digest and want)
         for shelf, wanted in zip(shelves, wants, strict=True)
     ]
     rows = np.full((2, count), -1, np.int64)
@@ -230,7 +231,7 @@ def _shelve(
     lacking = np.zeros((2, count), bool)
     for which, (found, wanted) in enumerate(zip(known, wants, strict=True)):
         for index, (digest, want) in enumerate(zip(digests, wanted, strict=True)):
-            if want and digest in found:
+            if want and digest and digest in found:
                 rows[which, index] = found[digest].row
                 sizes[index] = found[digest].size
             lacking[which, index] = want and digest not in found
@@ -251,28 +252,6 @@ def _shelve(
     ]
     nothing = np.zeros((0, 0, 0, 3), np.uint8)
     return tasks, Images(nothing, rows[0], nothing, rows[1], sizes), count - len(tasks)
-
-
-def _in_threads(tasks: Sequence[Task], order: Order, shelves: _Shelves, jobs: int) -> _Answers:
-    """What `in_children` does, in this process."""
-
-    def answer(task: Task) -> tuple[Task, dict[str, Any]]:
-        wanted = order.preprocess if task.pixels_row >= 0 else None
-        try:
-            made = prepare(
-                task.path, wanted, order.canvas_side if task.canvas_row >= 0 else 0, task.digest
-            )
-        except Undecodable as error:
-            return task, {"reason": error.reason}
-        for shelf, row, array in zip(
-            shelves, (task.pixels_row, task.canvas_row), (made.pixels, made.canvas), strict=True
-        ):
-            if array is not None:
-                shelf.put(row, array)
-        return task, {"size": made.size}
-
-    with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(answer, tasks)
 
 
 def _settle(
@@ -302,6 +281,7 @@ def _settle(
                 else:
                     width, height = answer["size"]
                     images.sizes[task.index] = width, height
+                    images.animated += answer["animated"]
                     for new, row in zip(made, (task.pixels_row, task.canvas_row), strict=True):
                         if row >= 0 and task.digest:
                             new[task.digest] = Kept(row, (width, height))

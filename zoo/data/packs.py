@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import folders, locks
-from zoo.data.scratch import SPACE, put
+from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
 from zoo.files import append_line, crash_point, write_json
 
@@ -100,10 +100,6 @@ class Pack:
             message = f"{self.folder} has no room for {size / 1e9:.1f} GB: {why}."
             raise StorageFault(message, hint=SPACE) from error
         return first
-
-    def put(self, row: int, array: NDArray[np.uint8]) -> None:
-        """Fill a row; it does not count before it is kept."""
-        put(self.file, row, array)
 
     def keep(self, made: Mapping[str, Kept]) -> None:
         """Have rows on the disk, and say so.

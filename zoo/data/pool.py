@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
 
 #: a file that takes longer to decode is given up, seconds
 PATIENCE = 60.0
-#: a child decodes strangers' bytes: it does not get to see the user's secrets
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+#: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
+_SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
+_SEEN_PREFIXES = ("COVERAGE_", "DYLD_", "LC_", "LD_", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,43 @@ class Order:
     Args:
         preprocess: for pixels.
         canvas_side: S of canvases.
-        pixels: file of uint8 `[rows, H, W, 3]`; None where there is none.
-        canvases: file of uint8 `[rows, S, S, 3]`; likewise.
+        pixels: file of uint8 `[rows, H, W, 3]`.
+        canvases: file of uint8 `[rows, S, S, 3]`.
     """
 
     preprocess: Preprocess
     canvas_side: int
-    pixels: Path | None
-    canvases: Path | None
+    pixels: Path
+    canvases: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """As `zoo.data.worker` takes it."""
+        return {
+            "preprocess": to_json(self.preprocess),
+            "canvas_side": self.canvas_side,
+            "pixels": str(self.pixels),
+            "canvases": str(self.canvases),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file, the rows that it fills (-1: not wanted), its SHA-256 ("" if it may have any)."""
+    """One file, the rows that it fills (-1: not wanted), its SHA-256 (None if it may have any)."""
 
     index: int
     path: Path
     pixels_row: int
     canvas_row: int
-    digest: str = ""
+    digest: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `zoo.data.worker` takes it."""
+        return {
+            "path": str(self.path),
+            "pixels": self.pixels_row,
+            "canvas": self.canvas_row,
+            "sha256": self.digest,
+        }
 
 
 def in_children(
@@ -170,14 +188,8 @@ class _Child:
             env=child_environment(os.environ),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
-        header = {
-            "preprocess": to_json(order.preprocess),
-            "canvas_side": order.canvas_side,
-            "pixels": str(order.pixels or ""),
-            "canvases": str(order.canvases or ""),
-        }
         try:
-            self._exchange(header)
+            self._exchange(order.to_json())
         except _DiedError as error:
             self._last_words.seek(0)
             words = self._last_words.read().decode(errors="replace").strip()
@@ -186,13 +198,7 @@ class _Child:
 
     def ask(self, task: Task) -> dict[str, Any]:
         self._asked = time.monotonic()
-        request = {
-            "path": str(task.path),
-            "pixels": task.pixels_row,
-            "canvas": task.canvas_row,
-            "sha256": task.digest,
-        }
-        answer = self._exchange(request)
+        answer = self._exchange(task.to_json())
         self._asked = 0.0
         return answer
 
@@ -232,6 +238,10 @@ class _Child:
 
 def child_environment(parent: Mapping[str, str]) -> dict[str, str]:
     """The child's environment: the parent's import path, no secrets, no thread pools."""
-    kept = {key: value for key, value in parent.items() if not _SECRET.search(key)}
+    kept = {
+        key: value
+        for key, value in parent.items()
+        if key in _SEEN or key.startswith(_SEEN_PREFIXES)
+    }
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

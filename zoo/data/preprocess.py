@@ -7,18 +7,16 @@ device, from the same `Preprocess`.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from zoo.data.decode import Undecodable, decode, decode_scaled
+from zoo.data.decode import decode, decode_scaled
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from zoo.components import Interpolation, Preprocess
@@ -39,37 +37,29 @@ class Prepared:
         size: (width, height) of the upright picture, pixels.
         pixels: uint8 `[H, W, 3]`, or None where not wanted.
         canvas: uint8 `[S, S, 3]`, or None where not wanted.
+        animated: whether the file holds more frames or pages than the first.
     """
 
     size: tuple[int, int]
     pixels: NDArray[np.uint8] | None
     canvas: NDArray[np.uint8] | None
+    animated: bool
 
 
-def prepare(
-    path: Path, preprocess: Preprocess | None, canvas_side: int, digest: str = ""
-) -> Prepared:
-    """Decode a file once and make of it what is wanted (`None` and 0: not wanted).
+def prepare(data: bytes, preprocess: Preprocess | None, canvas_side: int) -> Prepared:
+    """Decode a file's bytes and make of them what is wanted (`None` and 0: not wanted).
 
     A canvas is the same whether or not pixels are wanted too.
 
-    Args:
-        path: the file.
-        preprocess: for pixels.
-        canvas_side: S, pixels.
-        digest: the SHA-256 that the file must have, hex; "" for any.
-
     Raises:
-        Undecodable: the file cannot be decoded, or is another than it was.
+        Undecodable: they cannot be decoded.
     """
-    image, size = decode_scaled(path, _SPARE * canvas_side)
-    if digest and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-        raise Undecodable("it was changed while the run began")
-    square = canvas(image, canvas_side) if canvas_side else None
+    found = decode_scaled(BytesIO(data), _SPARE * canvas_side)
+    square = canvas(found.image, canvas_side) if canvas_side else None
     if preprocess is None:
-        return Prepared(size, None, square)
-    whole = image if image.size == size else decode(path)
-    return Prepared(size, pixels(whole, preprocess), square)
+        return Prepared(found.size, None, square, found.animated)
+    whole = found.image if found.image.size == found.size else decode(BytesIO(data))
+    return Prepared(found.size, pixels(whole, preprocess), square, found.animated)
 
 
 def pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Layout = Literal["folders", "splits", "table"]
+Links = Literal["refuse", "follow"]
 
 #: how a split may be called, in any capitalisation → what zoo calls it
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -99,11 +100,11 @@ def make_table(
     return Table(root, layout, classes, ordered, tuple(sorted(ignored)))
 
 
-def listed(problems: list[str]) -> str:
+def listed(problems: list[str], *, most: int = NAMED) -> str:
     """The first problems, one a line, and how many more there are."""
-    lines = [f"  {problem}" for problem in problems[:NAMED]]
-    if len(problems) > NAMED:
-        lines.append(f"  ... and {len(problems) - NAMED} more")
+    lines = [f"  {problem}" for problem in problems[:most]]
+    if len(problems) > most:
+        lines.append(f"  ... and {len(problems) - most} more")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Decoded pictures of one process: rows of a file that nobody else sees, or of memory."""
+"""Decoded pictures of one process: rows of a file that nobody else sees."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ class Scratch:
     """Rows of one shape, used like a `Pack`, but nothing of them is kept.
 
     Args:
-        folder: for the file; None for memory.
+        folder: for the file.
         name: of the file.
         shape: of a row.
     """
 
-    def __init__(self, folder: Path | None, name: str, shape: tuple[int, ...]) -> None:
+    def __init__(self, folder: Path, name: str, shape: tuple[int, ...]) -> None:
         """Touch nothing yet."""
         self.shape = shape
-        self.file = folder / f"{name}.u8" if folder else None
+        self.file = folder / f"{name}.u8"
         self._count = 0
-        self._memory = np.zeros((0, *shape), np.uint8)
 
     def find(self, digests: Iterable[str]) -> dict[str, Kept]:
         """Nothing is known."""
@@ -48,9 +47,6 @@ class Scratch:
             StorageFault: there is not so much room.
         """
         self._count = count
-        if not self.file:
-            self._memory = np.zeros((count, *self.shape), np.uint8)
-            return 0
         size = count * int(np.prod(self.shape))
         try:
             with self.file.open("wb") as stream:
@@ -65,20 +61,13 @@ class Scratch:
             raise StorageFault(message, hint=SPACE) from error
         return 0
 
-    def put(self, row: int, array: NDArray[np.uint8]) -> None:
-        """Fill a row."""
-        if self.file:
-            put(self.file, row, array)
-        else:
-            self._memory[row] = array
-
     def keep(self, made: Mapping[str, Kept]) -> None:
         """Nothing is kept."""
 
     def rows(self) -> NDArray[np.uint8]:
         """All rows `[count, *shape]`; writing to them does not reach the file."""
-        if not self.file or not self._count:
-            return self._memory
+        if not self._count:
+            return np.zeros((0, *self.shape), np.uint8)
         return np.memmap(self.file, np.uint8, mode="c", shape=(self._count, *self.shape))
 
 

@@ -15,26 +15,33 @@ from typing import TYPE_CHECKING
 from zoo.data.listing import LISTINGS, read_listing
 from zoo.data.rows import EXPECTED, SPLITS, Row, Table, listed, make_table
 from zoo.data.walk import entries, is_image, is_litter, walk
-from zoo.errors import BadData, InputMissing
+from zoo.errors import BadData, InputMissing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zoo.data.rows import Links
+
 __all__ = ["Row", "Table", "read_images", "read_table"]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, *, links: Links = "follow") -> Table:
     """The labelled images at `path`: a folder, or a CSV or Parquet file. Nothing is decoded.
+
+    Args:
+        path: folder or file.
+        links: what to do about links inside a folder that lead out of it.
 
     Raises:
         InputMissing: nothing is there, or an empty folder.
         BadData: what is there is no labelled image set of an accepted form.
+        Refused: links lead out of the folder, and must not.
         Unavailable: a Parquet table without pyarrow.
         StorageFault: a folder cannot be read.
     """
     _must_exist(path)
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, path if links == "refuse" else None)
     if path.suffix.casefold() in LISTINGS:
         return read_listing(path)
     message = f"{path} is neither a folder nor a table of images."
@@ -56,7 +63,7 @@ def read_images(paths: Sequence[Path]) -> tuple[Path, ...]:
         if not path.is_dir():
             found[path] = None
             continue
-        images, _ = walk(path)
+        images = walk(path).images
         if not images:
             raise BadData(f"{path} holds no image file.")
         found.update(dict.fromkeys(path / name for name in sorted(images)))
@@ -69,7 +76,7 @@ def _must_exist(path: Path) -> None:
         raise InputMissing(f"{path} is not there.", hint=f"The nearest folder is {where}.")
 
 
-def _read_folder(root: Path) -> Table:
+def _read_folder(root: Path, within: Path | None) -> Table:
     found = entries(root)
     if not found:
         raise InputMissing(f"{root} is empty.", hint=EXPECTED)
@@ -82,12 +89,12 @@ def _read_folder(root: Path) -> Table:
     if not folders:
         raise _no_class_folders(root, ignored)
     if any(name.casefold() in SPLITS for name in folders):
-        return _read_splits(root, folders, ignored)
-    rows, more = _read_classes(root, folders, split="", prefix="")
+        return _read_splits(root, folders, ignored, within)
+    rows, more = _read_classes(root, folders, within)
     return make_table(root, "folders", rows, ignored + more)
 
 
-def _read_splits(root: Path, folders: list[str], ignored: list[str]) -> Table:
+def _read_splits(root: Path, folders: list[str], ignored: list[str], within: Path | None) -> Table:
     rows: list[Row] = []
     for name, split in _splits(root, folders).items():
         inside = entries(root / name)
@@ -95,7 +102,7 @@ def _read_splits(root: Path, folders: list[str], ignored: list[str]) -> Table:
         ignored += [f"{name}/{entry.name}" for entry in inside if entry.name not in classes]
         if not classes:
             raise _no_class_folders(root / name, [entry.name for entry in inside])
-        more_rows, more_ignored = _read_classes(root, classes, split=split, prefix=f"{name}/")
+        more_rows, more_ignored = _read_classes(root, classes, within, split, f"{name}/")
         rows += more_rows
         ignored += more_ignored
     return make_table(root, "splits", rows, ignored)
@@ -121,7 +128,7 @@ def _splits(root: Path, folders: list[str]) -> dict[str, str]:
 
 
 def _read_classes(
-    root: Path, classes: list[str], *, split: str, prefix: str
+    root: Path, classes: list[str], within: Path | None, split: str = "", prefix: str = ""
 ) -> tuple[list[Row], list[str]]:
     """Rows of every class folder `root/prefix/class`, and names of what was ignored.
 
@@ -130,12 +137,18 @@ def _read_classes(
     rows: list[Row] = []
     ignored: list[str] = []
     empty: list[str] = []
+    outside: list[str] = []
     for label in classes:
-        images, others = walk(root / prefix / label, f"{prefix}{label}")
-        rows += [Row(root / name, name, label, split) for name in images]
-        ignored += others
-        if not images and split in {"", "train"}:
+        above = (root, root / prefix)
+        found = walk(root / prefix / label, f"{prefix}{label}", within=within, above=above)
+        rows += [Row(root / name, name, label, split) for name in found.images]
+        ignored += found.ignored
+        outside += found.outside
+        if not found.images and split in {"", "train"}:
             empty.append(f"{prefix}{label}/")
+    if outside:
+        message = f"{root} has links that lead out of it:\n{listed(outside)}"
+        raise Refused(message, hint="If what they lead to is meant: --set links=follow")
     if empty:
         message = f"{root} has class folders without an image:\n{listed(empty)}"
         raise BadData(message, hint="Fill them or take them away.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from zoo.data.decode import SUFFIXES
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
 #: what systems and tools leave behind in folders (lower case); hidden names are ignored as well
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini", "@eadir"}
@@ -40,34 +41,75 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         raise StorageFault(message) from error
 
 
-def walk(folder: Path, name: str = "") -> tuple[list[str], list[str]]:
-    """The names (posix, `name` before them) of the images below `folder`, and of what is ignored.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is below a folder, as posix names.
 
-    Links are followed, but no folder is entered twice, so loops end. A link that leads nowhere
-    counts as a file: decoding it will say what is wrong.
+    Args:
+        images: files that claim to be images.
+        ignored: what was passed over; folders end in a slash.
+        outside: images and folders behind links that were not followed.
     """
-    images: list[str] = []
-    ignored: list[str] = []
-    for entry, inner in _files(folder, f"{name}/" if name else "", set()):
-        kept = entry is not None and is_image(entry.name) and not is_litter(entry.name)
-        (images if kept else ignored).append(inner)
-    return images, ignored
+
+    images: list[str]
+    ignored: list[str]
+    outside: list[str]
 
 
-def _files(
-    folder: Path, prefix: str, seen: set[tuple[int, int]]
-) -> Iterator[tuple[os.DirEntry[str] | None, str]]:
-    """Every file below `folder` with its name; an ignored folder stands as (None, name)."""
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in seen:
-        yield None, prefix
+def walk(
+    folder: Path,
+    name: str = "",
+    *,
+    within: Path | None = None,
+    above: Iterable[Path] = (),
+) -> Found:
+    """The images below `folder`; no folder is entered twice, so loops of links end.
+
+    A link that leads nowhere counts as a file: decoding it will say what is wrong.
+
+    Args:
+        folder: where to look.
+        name: what stands before all names.
+        within: links that lead out of this folder are not followed; None to follow all.
+        above: folders that are not entered from below either.
+    """
+    found = Found([], [], [])
+    prefix = f"{name}/" if name else ""
+    home = os.path.join(os.path.realpath(within), "") if within else ""  # noqa: PTH118 - as text
+    if _leads_out(folder, home):
+        found.outside.append(prefix)
+    else:
+        _collect(folder, prefix, found, {_identity(one) for one in above}, home)
+    return found
+
+
+def _collect(
+    folder: Path, prefix: str, found: Found, seen: set[tuple[int, int]], home: str
+) -> None:
+    """Add what is below `folder`; `seen` are the folders entered already."""
+    if _identity(folder) in seen:
+        found.ignored.append(prefix)
         return
-    seen.add(identity)
+    seen.add(_identity(folder))
     for entry in entries(folder):
-        if not entry.is_dir():
-            yield entry, f"{prefix}{entry.name}"
-        elif is_litter(entry.name):
-            yield None, f"{prefix}{entry.name}/"
+        name = f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}"
+        if is_litter(entry.name) or not (entry.is_dir() or is_image(entry.name)):
+            found.ignored.append(name)
+        elif entry.is_symlink() and _leads_out(entry.path, home):
+            found.outside.append(name)
+        elif entry.is_dir():
+            _collect(Path(entry.path), name, found, seen, home)
         else:
-            yield from _files(Path(entry.path), f"{prefix}{entry.name}/", seen)
+            found.images.append(name)
+
+
+def _leads_out(path: str | Path, home: str) -> bool:
+    """Whether a path that leads somewhere leads out of `home`; nothing leads out of `""`."""
+    real = os.path.realpath(path)
+    return not f"{real}/".startswith(home) and os.path.exists(real)  # noqa: PTH110 - text already
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The same for all names of one folder."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
