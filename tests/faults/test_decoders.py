@@ -6,6 +6,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,3 +184,41 @@ def test_a14_predict_survives_a_decoder_that_crashes(
     ended = zoo("predict", "out", new / "x.png")
     assert ended.code == 65
     assert "x.png: decoding it kills the decoder (exit code 3)" in ended.err
+
+
+def lives(process: Path) -> bool:
+    """Whether a process of /proc is more than a name that nobody has asked after."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of it")
+def test_a14_a_child_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "from zoo.data.worker import _end_with_parent\n"
+        "if len(sys.argv) > 1:\n"
+        "    _end_with_parent()\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "child = subprocess.Popen([sys.executable, __file__, 'child'], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as parent:
+        assert parent.stdout is not None
+        child = Path(f"/proc/{int(parent.stdout.readline())}")
+        assert child.exists()
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while lives(child):
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.01)

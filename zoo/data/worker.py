@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 #: what a child may take of the address space, bytes: the largest picture that zoo takes needs
 #: 2.6 GB in the costliest mode, 32-bit integers
 MEMORY = 4 << 30
+#: of prctl(2)
+_PDEATHSIG = 1
 
 
 def main() -> None:
     """Answer requests until the pipe closes."""
     _limit_resources()
+    _end_with_parent()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a C library prints must not mix with the replies
     header = json.loads(sys.stdin.buffer.readline())
@@ -77,6 +81,17 @@ def _limit_resources() -> None:
         for what, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY)):
             _, hard = resource.getrlimit(what)
             resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
+
+
+def _end_with_parent() -> None:
+    """Be killed when the run is, even in the middle of a picture (on Linux; else at its end).
+
+    The kernel goes by the thread that started this process, which waits for it as long as it lives.
+    """
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def _say(replies: BinaryIO, message: Mapping[str, object]) -> None:
