@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import hot, runfolder
+from zoo import encoding, hot, runfolder
 from zoo.components import preprocess_from_json
 from zoo.contracts import HeadContext
 from zoo.data.dataset import Dataset, source, survey
@@ -148,8 +148,8 @@ def evaluate(
     strange = sorted(set(table.classes) - set(model.classes))
     if strange:
         raise Mismatch(
-            f"The model does not know the classes {', '.join(strange[:8])}.",
-            hint=f"It knows: {', '.join(model.classes[:20])}.",
+            f"The model does not know the classes {encoding.line(', '.join(strange[:8]))}.",
+            hint=f"It knows: {encoding.line(', '.join(model.classes[:20]))}.",
         )
     rows, missing, name = _rows_to_measure(Path(path), table, split)
     paths = [table.table.rows[row].path for row in rows]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from zoo import hooks
+from zoo import encoding, hooks
 from zoo.errors import PluginFault, Unavailable
 from zoo.plugins.distributions import Source, sources
 
@@ -41,7 +41,8 @@ class Watcher:
             getattr(self.manager.hook, hook)(event=event)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not end a run
             owner = f"{self.source.distribution} {self.source.version}"
-            self.say(f"observer {owner}: {hook} failed: {type(error).__name__}: {error}")
+            told = f"observer {owner}: {hook} failed: {type(error).__name__}: {error}"
+            self.say(encoding.line(told))
 
 
 def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, ...]:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from zoo import encoding
+
 if TYPE_CHECKING:
     from zoo.history import EpochRecord
 
@@ -58,7 +60,7 @@ class Lines(Silent):
 
     def note(self, line: str) -> None:
         """See `Listener`."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where lines come out
+        print(encoding.terminal(line), file=sys.stderr, flush=True)  # noqa: T201 - this is where lines come out
 
     def begin(self, stage: str, total: int, unit: str) -> None:
         """See `Listener`."""

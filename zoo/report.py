@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from zoo.encoding import html, line
 from zoo.files import write_text
 from zoo.runfolder import REPORT
 
@@ -31,7 +31,7 @@ def lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
     found.append(f"  {_times(summary)}")
     found.append(f"Run folder: {folder}")
     found.append(f"Use it: zoo predict {folder} IMAGE...")
-    return found
+    return [line(one) for one in found]
 
 
 def figures(split: str, scores: Mapping[str, Any]) -> str:
@@ -81,14 +81,20 @@ def _times(summary: Mapping[str, Any]) -> str:
 def write(folder: RunFolder, summary: Mapping[str, Any]) -> None:
     """Write report.html: self-contained, nothing but what summary.json says."""
     body = "\n".join(_sections(summary, folder.path))
-    title = escape(f"zoo: {summary['spec']}")
+    title = html(f"zoo: {summary['spec']}")
     page = (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8">{_POLICY}<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
     write_text(folder.path / REPORT, page)
 
 
+#: what the page may load: the style that stands in it, and nothing else
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'\">"
+)
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td,th{padding:.2rem .6rem;border:1px solid #ccc;"
@@ -97,7 +103,7 @@ _STYLE = (
 
 
 def _sections(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    yield "".join(f"<p>{escape(line)}</p>" for line in lines(summary, folder)[1:-2])
+    yield "".join(f"<p>{html(one)}</p>" for one in lines(summary, folder)[1:-2])
     for split in ("test", "val"):
         if summary[split]:
             yield f"<h2>{_TITLES[split].capitalize()}</h2>"
@@ -107,7 +113,7 @@ def _sections(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 def _per_class(scores: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{one['n']}</td><td>{one['precision']:.3f}</td>"
+        f"<tr><td>{html(name)}</td><td>{one['n']}</td><td>{one['precision']:.3f}</td>"
         f"<td>{one['recall']:.3f}</td><td>{one['f1']:.3f}</td></tr>"
         for name, one in scores["per_class"].items()
     )
@@ -116,9 +122,9 @@ def _per_class(scores: Mapping[str, Any]) -> str:
 
 
 def _confusion(scores: Mapping[str, Any], classes: list[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in classes)
+    head = "".join(f"<th>{html(name)}</th>" for name in classes)
     rows = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
+        f"<tr><td>{html(name)}</td>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
         for name, row in zip(classes, scores["confusion"], strict=True)
     )
     return f"<h3>Confusion (rows: true class)</h3><table><tr><th></th>{head}</tr>{rows}</table>"

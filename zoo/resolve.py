@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo import ports
+from zoo import encoding, ports
 from zoo.components import KINDS, Component, Kind, Preprocess, Value, Weights
 from zoo.errors import BadData, InputMissing, Unavailable, UnknownName, UsageError
 from zoo.names import preferences
@@ -118,7 +118,7 @@ def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, acceler
     empty = [name for name, count in zip(counts.classes, counts.train, strict=True) if not count]
     if empty:
         raise BadData(
-            f"No training image is left of: {', '.join(empty)}.",
+            f"No training image is left of: {encoding.line(', '.join(empty))}.",
             hint="Add images to these classes, or take their folders away.",
         )
     if plan["balance"] == "weights" and not plan.loss.component.weighted:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo.cli import main
-from zoo.cli.predict import _cell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,12 +65,6 @@ def test_csv_is_read_back_whatever_the_name(
     assert first[:2] == ['\'=1+1, "x"\\n\\x1b.png', "ant"]
     assert second[0] == "0.png"
     assert first[2] == second[2]
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
-def test_no_cell_is_taken_for_a_formula(start: str) -> None:
-    assert _cell(f"{start}cmd") == f"'{start}cmd"
-    assert _cell(f"a{start}") == f"a{start}"
 
 
 def test_an_unreadable_file_is_named_and_the_others_answered(

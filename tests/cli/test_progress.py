@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
-from zoo.cli.progress import Bars, Plain, listener
+from zoo.cli.progress import Bars, listener
 from zoo.history import EpochRecord
 from zoo.progress import Lines, Silent, describe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def record(phase: str, epoch: int, top1: float | None = 0.5) -> EpochRecord:
@@ -59,18 +55,15 @@ def test_bars_show_stages_epochs_and_notes() -> None:
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor comes back
 
 
-@pytest.mark.parametrize("make", [Lines, Plain])
-def test_lines_are_plain_and_few(
-    capsys: pytest.CaptureFixture[str], make: Callable[[], Lines]
-) -> None:
-    told(make())
+def test_lines_are_plain_and_few(capsys: pytest.CaptureFixture[str]) -> None:
+    told(Lines())
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
     assert lines[0].startswith("decode: 4 images, ")
     assert "probe 2/2  loss 1.2500 (ce 1.000 kl 0.250)  val top-1 0.5000  macro F1 0.5000" in err
     assert sum(line.startswith("probe") for line in lines) <= 2
-    assert ("\x1b" in err) == (make is Lines)
+    assert "data: [bold]one[/bold] \\x1b[2J note" in lines
 
 
 def test_an_epoch_without_a_validation_part_has_no_figure() -> None:
@@ -78,7 +71,7 @@ def test_an_epoch_without_a_validation_part_has_no_figure() -> None:
 
 
 def test_where_nobody_looks_lines_are_written(capsys: pytest.CaptureFixture[str]) -> None:
-    assert isinstance(listener(quiet=False), Plain)
+    assert isinstance(listener(quiet=False), Lines)
     assert isinstance(listener(quiet=True), Silent)
     assert not isinstance(listener(quiet=True), Lines)
     assert capsys.readouterr().err == ""

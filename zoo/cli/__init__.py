@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -79,6 +80,8 @@ def group(*, debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; the only place that turns an error into an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack a letter of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = group.main(args=arguments, prog_name="zoo", standalone_mode=False)
         sys.stdout.flush()
@@ -86,7 +89,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        _say(shown.getvalue().rstrip())
         sys.exit(2)
     except click.Abort:
         _say("Stopped.")
@@ -102,20 +107,20 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _report(error)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - the boundary: all else is a bug, said as one
-        traceback.print_exc()
+        _say(traceback.format_exc())
         _say("This is a bug in zoo; the lines above say where.")
         sys.exit(errors.BUG)
 
 
 def _report(error: errors.ZooError) -> None:
     if os.environ.get("ZOO_DEBUG"):
-        traceback.print_exc()
+        _say(traceback.format_exc())
     _say(f"error: {error.message}")
     if error.hint:
         _say(error.hint)
 
 
 def _say(line: str) -> None:
-    from zoo.cli.console import safe
+    from zoo.cli.console import note
 
-    print(safe(line), file=sys.stderr)  # noqa: T201 - the boundary speaks for itself
+    note(line)

@@ -1,49 +1,39 @@
 """What the command line prints: results to standard output, all else to standard error.
 
-Piped output is plain and imports no rich; a terminal gets rich tables. Text that comes from files,
-plugins or users passes through `safe` first.
+Piped output is plain and imports no rich; a terminal gets rich tables. Whatever is printed passes
+through `zoo.encoding`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import unicodedata
 from typing import TYPE_CHECKING
+
+from zoo import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: characters that change how a terminal shows what follows: controls, bidi overrides, surrogates
-_UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def safe(text: str) -> str:
-    """`text` with every control, bidi and surrogate character escaped, newlines kept."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if character == "\n" or unicodedata.category(character) not in _UNSAFE
-        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in text
-    )
-
 
 def result(line: str = "") -> None:
     """One line of result, to standard output."""
-    print(safe(line))
+    print(encoding.terminal(line))
 
 
 def note(line: str) -> None:
     """One line of progress or trouble, to standard error."""
-    print(safe(line), file=sys.stderr, flush=True)
+    print(encoding.terminal(line), file=sys.stderr, flush=True)
 
 
 def as_json(value: object) -> None:
     """JSON to standard output, one document."""
-    print(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+    print(encoding.json_text(value))
+
+
+def as_csv(rows: Iterable[Iterable[str]]) -> None:
+    """CSV to standard output; its lines end as RFC 4180 wants them."""
+    print(*map(encoding.csv_row, rows), sep="", end="")
 
 
 def is_terminal() -> bool:
@@ -59,7 +49,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str =
         rows: cells as text, as many as there are columns.
         right: the headings of right-aligned (numeric) columns, separated by spaces.
     """
-    cells = [[safe(cell).replace("\n", " ") for cell in row] for row in rows]
+    cells = [[encoding.line(cell) for cell in row] for row in rows]
     numeric = set(right.split())
     if is_terminal():
         _rich_table(columns, cells, numeric)

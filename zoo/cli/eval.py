@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo import encoding
 from zoo.cli import console
 
 
@@ -26,7 +27,7 @@ def command(run: Path, data: Path, *, split: str | None, device: str, as_json: b
 
     found = evaluate(run, data, split=split, device=device)
     if found["missing"]:
-        shown = ", ".join(found["missing"][:10])
+        shown = encoding.line(", ".join(found["missing"][:10]))
         more = " ..." if len(found["missing"]) > 10 else ""  # noqa: PLR2004 - a line's worth
         console.note(
             f"{len(found['missing'])} images of the split are not in {data}: {shown}{more}"

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zoo import encoding
 from zoo.cli import console
 from zoo.errors import BadData
 
 if TYPE_CHECKING:
     from zoo.inference import Answers
 
-#: a cell that begins with one of these would be computed by a spreadsheet
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS = ("file", "class", "probability")
 
 
 @click.command("predict")
@@ -46,31 +43,18 @@ def command(
             ]
         )
     elif as_csv:
-        sys.stdout.write(_csv(found))
+        console.as_csv([_COLUMNS, *_rows(found, digits=6)])
     else:
-        console.table(
-            ["file", "class", "probability"],
-            [
-                [str(path), one.label, f"{one.probability:.4f}"]
-                for path, one in zip(found.paths, found.predictions, strict=True)
-            ],
-            right="probability",
-        )
+        console.table(_COLUMNS, _rows(found, digits=4), right="probability")
     if found.problems:
-        lines = "\n".join(f"  {path}: {reason}" for path, reason in found.problems)
+        lines = "\n".join(
+            f"  {encoding.line(str(path))}: {reason}" for path, reason in found.problems
+        )
         raise BadData(f"{len(found.problems)} of the files cannot be read:\n{lines}")
 
 
-def _csv(found: Answers) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["file", "class", "probability"])
-    for path, one in zip(found.paths, found.predictions, strict=True):
-        writer.writerow([_cell(str(path)), _cell(one.label), f"{one.probability:.6f}"])
-    return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula and no terminal for a command."""
-    shown = console.safe(text).replace("\n", "\\n")
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+def _rows(found: Answers, *, digits: int) -> list[tuple[str, str, str]]:
+    return [
+        (str(path), one.label, f"{one.probability:.{digits}f}")
+        for path, one in zip(found.paths, found.predictions, strict=True)
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,9 +14,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from zoo.cli import console as output
-from zoo.cli.console import safe
+from zoo import encoding
 from zoo.progress import Lines, Silent
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Bars(Silent):
     def note(self, line: str) -> None:
         """See `Listener`."""
         shown = self._progress.console if self._progress else self.console
-        shown.print(escape(safe(line)), highlight=False, soft_wrap=True)
+        shown.print(Text(encoding.terminal(line)), soft_wrap=True)
 
     def begin(self, stage: str, total: int, unit: str) -> None:
         """See `Listener`."""
@@ -51,7 +50,7 @@ class Bars(Silent):
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),  # a plugin names the terms
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
@@ -89,7 +88,7 @@ class Bars(Silent):
         if self._task is None:
             self.begin(record.phase, epochs, "epochs")
         figure = "" if record.top1 is None else f"val top-1 {record.top1:.4f}"
-        terms = " ".join(f"{name} {value:.3f}" for name, value in record.terms.items())
+        terms = encoding.line(" ".join(f"{name} {one:.3f}" for name, one in record.terms.items()))
         assert self._progress is not None  # noqa: S101 - begun above
         assert self._task is not None  # noqa: S101 - begun above
         rate = f"{record.images_per_second:,.0f} images/s"
@@ -103,14 +102,6 @@ class Bars(Silent):
             self.end()
 
 
-class Plain(Lines):
-    """Plain lines in which no file's name can command a terminal."""
-
-    def note(self, line: str) -> None:
-        """See `Listener`."""
-        output.note(line)
-
-
 def listener(*, quiet: bool) -> Any:  # noqa: ANN401 - whichever Listener
     """Bars where a person looks, plain lines where a log is written, nothing when quiet."""
     found: Listener
@@ -118,5 +109,5 @@ def listener(*, quiet: bool) -> Any:  # noqa: ANN401 - whichever Listener
         found = Silent()
     else:
         console = Console(stderr=True)
-        found = Bars(console) if console.is_terminal and not console.is_dumb_terminal else Plain()
+        found = Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
     return found

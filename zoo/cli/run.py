@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import encoding
 from zoo.cli import console
 from zoo.options import spelt, wants
 from zoo.settings import SETTINGS, assignments
@@ -167,7 +168,7 @@ def _lines(draft: Draft) -> list[str]:
         for name, origin in plan.origins.items()
     ]
     facts += [("note", line) for line in draft.notes()]
-    return [plan.spec, *(f"  {label:9}{text}" for label, text in facts if text)]
+    return [plan.spec, *(f"  {label:9}{encoding.line(text)}" for label, text in facts if text)]
 
 
 def _phase(phase: PhasePlan, images: int) -> list[tuple[str, str]]:

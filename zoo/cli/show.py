@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo import registry, runfolder
+from zoo import encoding, registry, runfolder
 from zoo.cli import console
 from zoo.cli.problems import announce
 from zoo.cli.rows import component_record, count, entry_record, side
@@ -299,4 +299,4 @@ def _pairs(pairs: Mapping[str, str]) -> None:
     known = {label: text for label, text in pairs.items() if text}
     width = max(map(len, known), default=0)
     for label, text in known.items():
-        console.result(f"  {label:{width}}  {text}")
+        console.result(f"  {label:{width}}  {encoding.line(text)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo import encoding
 from zoo.data.split import Copies, Findings, assign, digests, findings
 from zoo.data.table import read_table
 
@@ -148,7 +149,7 @@ def _twins(copies: Sequence[Copies]) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     """The first of many names."""
-    return "; ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+    return encoding.line("; ".join(names[:_SHOWN])) + (" ..." if len(names) > _SHOWN else "")
 
 
 def source(data: str | Path) -> Path:

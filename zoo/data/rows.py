@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from zoo import encoding
 from zoo.errors import BadData
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def make_table(
 
 def listed(problems: list[str], *, most: int = NAMED) -> str:
     """The first problems, one a line, and how many more there are."""
-    lines = [f"  {problem}" for problem in problems[:most]]
+    lines = [f"  {encoding.line(problem)}" for problem in problems[:most]]
     if len(problems) > most:
         lines.append(f"  ... and {len(problems) - most} more")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import folders
+from zoo import encoding, folders
 from zoo.components import Component, Kind, component_from_json
 from zoo.errors import StorageFault
 from zoo.files import write_bytes
@@ -46,7 +46,8 @@ class Problem:
     def __str__(self) -> str:
         """The one line that every command shows."""
         state = " is quarantined" if self.quarantined else ""
-        return f"{self.distribution} {self.version}{state}: {self.reason} (zoo plugins shows more)"
+        told = f"{self.distribution} {self.version}{state}: {self.reason} (zoo plugins shows more)"
+        return encoding.line(told)
 
 
 @dataclass(frozen=True, slots=True)
