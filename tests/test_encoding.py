@@ -26,7 +26,8 @@ class Page(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.text, self.other = "", []
+        self.text = ""
+        self.other: list[tuple[str, list[tuple[str, str | None]]]] = []
         self.feed(page)
         self.close()
 
@@ -39,7 +40,11 @@ class Page(HTMLParser):
     def handle_comment(self, data: str) -> None:
         self.other.append((data, []))
 
-    handle_decl = handle_pi = unknown_decl = handle_comment
+    def handle_decl(self, decl: str) -> None:
+        self.other.append((decl, []))
+
+    def handle_pi(self, data: str) -> None:
+        self.other.append((data, []))
 
 
 @given(names)

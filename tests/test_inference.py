@@ -252,7 +252,7 @@ def test_a_plugin_that_is_not_there_is_a_mismatch(
     finished: Path, tiny: Callable[..., Catalog]
 ) -> None:
     tiny(name="other")
-    with pytest.raises(Mismatch, match="needs the backbone tiny/net of zoo-tiny") as caught:
+    with pytest.raises(Mismatch, match=r"used tiny/net \(zoo-tiny 1\.0\), which is not") as caught:
         load(finished)
     assert caught.value.exit_code == 78
     assert "uv pip install zoo-tiny==1.0" in caught.value.hint

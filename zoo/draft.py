@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from zoo import hot, registry, runfolder
+from zoo import hot, inside, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import cores
 from zoo.data.rows import listed
-from zoo.errors import Mismatch, PluginFault, UsageError
-from zoo.index import Catalog, Listed, catalog, load_target
+from zoo.errors import Mismatch, PluginFault, Refused, UsageError
+from zoo.index import Catalog, catalog, load_target
+from zoo.options import problems
 from zoo.plan import Chosen, DataCounts, Plan
 from zoo.progress import Listener, Silent
 from zoo.resolve import resolve, settle
+from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +104,9 @@ def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
 
     Raises:
         Mismatch: files came, went or changed.
+        Refused: something in the run folder is a link.
     """
+    inside.refuse_links(folder.path)
     dataset = survey_data(plan, hears)
     record = folder.read(runfolder.SPLIT)
     stored = record["files"]
@@ -188,39 +192,48 @@ def _size_as_asked(plan: Plan) -> Iterator[None]:
 
 def makers(plan: Plan) -> tuple[Maker, Maker, Maker]:
     """The plan's three components, importable now."""
-    backbone, head, loss = (_maker(chosen) for chosen in plan.trio)
+    components = catalog()
+    backbone, head, loss = (_maker(chosen, components) for chosen in plan.trio)
     return backbone, head, loss
 
 
-def _maker(chosen: Chosen) -> Maker:
-    component = chosen.component
-    listed = Listed(chosen.kind, chosen.namespace, chosen.plugin, chosen.version, component)
+def _maker(chosen: Chosen, components: Catalog) -> Maker:
+    """A component's builder; the plan says which, what is installed says from where."""
+    listed = installed.find(components, _wanted(chosen))
     maker: Maker = hot.room("assemble").Maker(
         chosen.title,
         load_target(listed),
         chosen.options,
-        component.provides,
-        component.facts.features if chosen.kind == "backbone" else None,
+        listed.component.provides,
+        listed.component.facts.features if chosen.kind == "backbone" else None,
     )
     return maker
 
 
+def _wanted(chosen: Chosen) -> installed.Wanted:
+    return installed.Wanted(
+        chosen.kind, chosen.full_name, chosen.plugin, chosen.version, chosen.options
+    )
+
+
 def check_plugins(plan: Plan, components: Catalog) -> None:
-    """The plan's components must still be installed, from the same distributions.
+    """The stored plan's components must be installed still, and be the same; so must its weights.
 
     Raises:
-        Mismatch: one is gone, or comes from somewhere else.
+        Mismatch: one is gone, or is another.
+        Refused: the plan names weights that its backbone does not have.
     """
     for chosen in plan.trio:
-        listed = components.get(chosen.full_name, chosen.kind)
-        if listed is None or listed.plugin != chosen.plugin:
-            raise Mismatch(
-                f"The run used {chosen.title}, which is not installed.",
-                hint=f"Install it: uv pip install {chosen.plugin}=={chosen.version}",
-            )
-        if listed.component.target != chosen.component.target:
-            raise Mismatch(
-                f"{chosen.full_name} of {listed.owner} is another than the run's "
-                f"({chosen.version}).",
-                hint=f"Install {chosen.plugin}=={chosen.version} to go on.",
-            )
+        installed.find_same(components, _wanted(chosen), chosen.component)
+    given = {name: value for name, value in plan.settings.items() if value is not None}
+    if wrong := problems(SETTINGS, given):
+        message = f"plan.json holds what this zoo does not take: {'; '.join(wrong)}."
+        raise Mismatch(message, hint="Use the version of zoo that wrote it.")
+    weights = plan.weights
+    known = {(one.tag, one.source, one.sha256) for one in plan.backbone.component.weights}
+    if weights.mode == "tag" and (weights.tag, weights.source, weights.sha256) not in known:
+        raise Refused(
+            f"plan.json wants the weights {weights.tag!r} from {weights.source!r}, which "
+            f"{plan.backbone.title} does not name.",
+            hint="Do not use this run folder unless you know who changed it.",
+        )

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import encoding, hot, runfolder
-from zoo.components import preprocess_from_json
-from zoo.contracts import HeadContext
+from zoo import encoding, hot, installed, runfolder
+from zoo.card import read_card
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import cores, unreadable
 from zoo.errors import InputMissing, Mismatch
 from zoo.index import catalog, load_target
+from zoo.manifest import refuse_link
 from zoo.pictures import decoded
 from zoo.progress import Listener, Silent
 from zoo.runfolder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from zoo.installed import Wanted
     from zoo.training.assemble import Maker
     from zoo.training.predictor import Predictor
 
@@ -40,27 +41,42 @@ def load(path: str | Path, *, device: str = "auto") -> Predictor:
         InputMissing: there is no finished model.
         BadWeights: it is damaged.
         Mismatch: a plugin that it needs is not installed.
+        Refused: something in the model's folder is a link.
     """
     folder = _model_folder(Path(path))
-    card = hot.room("predictor").read_card(folder)
-    precision = "auto" if card["precision"] == "bf16" else card["precision"]
-    last = "on" if card["channels_last"] else "off"
-    place = hot.room("device").choose(device, precision, last, layout=card["layout"])
-    parts = [_installed_maker(card, kind) for kind in ("backbone", "head")]
-    context = HeadContext(
-        features=card["features"], classes=len(card["classes"]), views=card["views"]
-    )
-    model = hot.room("predictor").load_model(folder, card, tuple(parts), context)
-    preprocess = preprocess_from_json(card["preprocess"])
+    card = read_card(folder)
+    precision = "auto" if card.precision == "bf16" else card.precision
+    last = "on" if card.channels_last else "off"
+    place = hot.room("device").choose(device, precision, last, layout=card.layout)
+    parts = _maker(card.backbone), _maker(card.head)
+    model = hot.room("predictor").load_model(folder, card, parts)
     predictor: Predictor = hot.room("predictor").Predictor(
-        model, tuple(card["classes"]), preprocess, place, card["spec"]
+        model, card.classes, card.preprocess, place, card.spec
     )
     return predictor
+
+
+def changed_plugins(path: str | Path) -> list[str]:
+    """One line for each plugin that is installed in another version than the model was made with.
+
+    Raises:
+        ZooError: as `load`.
+    """
+    card, components = read_card(_model_folder(Path(path))), catalog()
+    found = ((part, installed.find(components, part)) for part in (card.backbone, card.head))
+    return [
+        f"{part.full_name} is of {listed.owner}; the model was made with {part.version}"
+        for part, listed in found
+        if listed.version != part.version
+    ]
 
 
 def _model_folder(path: Path) -> Path:
     for folder in (path / runfolder.MODEL, path):
         if (folder / runfolder.MODEL_CARD).is_file():
+            own = [folder / runfolder.MODEL_CARD, folder / runfolder.MODEL_WEIGHTS]
+            for part in own if folder == path else [folder, *own]:
+                refuse_link(part)
             return folder
     unfinished = (path / runfolder.PLAN).is_file()
     what = "is not finished: it holds no model" if unfinished else "holds no model"
@@ -68,20 +84,13 @@ def _model_folder(path: Path) -> Path:
     raise InputMissing(f"{path} {what}.", hint=hint)
 
 
-def _installed_maker(card: Mapping[str, Any], kind: str) -> Maker:
+def _maker(wanted: Wanted) -> Maker:
     """A part of a stored model, taken from what is installed: a model file never names code."""
-    wanted = card[kind]
-    listed = catalog().get(wanted["name"], kind)  # type: ignore[arg-type]
-    if listed is None or listed.plugin != wanted["plugin"]:
-        raise Mismatch(
-            f"The model needs the {kind} {wanted['name']} of {wanted['plugin']}, "
-            "which is not installed.",
-            hint=f"Install it: uv pip install {wanted['plugin']}=={wanted['version']}",
-        )
+    listed = installed.find(catalog(), wanted)
     maker: Maker = hot.room("assemble").Maker(
         f"{listed.full_name} ({listed.owner})",
         load_target(listed),
-        wanted["options"],
+        wanted.options,
         listed.component.provides,
     )
     return maker
@@ -202,7 +211,9 @@ def _split_of(path: Path) -> list[dict[str, str]]:
     Raises:
         InputMissing: there is none.
         BadData: it is damaged.
+        Refused: it is a link.
     """
+    refuse_link(path / runfolder.SPLIT)
     if not (path / runfolder.SPLIT).is_file():
         raise InputMissing(
             f"{path} has no {runfolder.SPLIT}, which says what its training left aside.",

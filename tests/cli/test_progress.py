@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
-import pytest
 from rich.console import Console
 
 from zoo.cli.progress import Bars, listener
 from zoo.history import EpochRecord
 from zoo.progress import Lines, Silent, describe
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def record(phase: str, epoch: int, top1: float | None = 0.5) -> EpochRecord:

@@ -179,17 +179,18 @@ def _weights(weights: Weights) -> Iterator[str]:
         yield f"has the source {weights.source!r}; there is https://, hf-hub: and package:"
     if not _SHA256.fullmatch(weights.sha256):
         yield f"has the sha256 {weights.sha256!r}, not 8 to 64 lower-case hex digits"
-    yield from _preprocess(weights.preprocess)
+    yield from preprocess_complaints(weights.preprocess)
 
 
-def _preprocess(recipe: Preprocess) -> Iterator[str]:
+def preprocess_complaints(recipe: Preprocess) -> Iterator[str]:
+    """What no picture can be put through."""
     if min(*recipe.size, *recipe.resize) < 1:
         yield f"has sizes below one pixel: {recipe.size}, {recipe.resize}"
     if recipe.crop not in get_args(Crop):
         yield f"crops by {recipe.crop!r}; known: {', '.join(get_args(Crop))}"
     if recipe.interpolation not in get_args(Interpolation):
         yield f"resizes by {recipe.interpolation!r}; known: {', '.join(get_args(Interpolation))}"
-    if len(recipe.mean) != len(recipe.std) or min(recipe.std) <= 0:
+    if (len(recipe.mean), len(recipe.std)) != (3, 3) or min(recipe.std) <= 0:
         yield f"normalises by mean {recipe.mean} and std {recipe.std}"
 
 

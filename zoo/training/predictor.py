@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -27,17 +26,12 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from zoo.card import Card
     from zoo.components import Preprocess
-    from zoo.contracts import HeadContext
     from zoo.training.device import Device
     from zoo.training.model import Model
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
-#: what a model's card must say
-_NEEDED = {
-    *("spec", "classes", "preprocess", "backbone", "head", "views", "features", "sha256"),
-    *("precision", "channels_last", "layout"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +150,7 @@ def save_model(folder: Path, model: Model, card: dict[str, Any]) -> None:
     write_json(folder / CARD, {**card, "sha256": hashlib.sha256(data).hexdigest()})
 
 
-def load_model(
-    folder: Path, card: dict[str, Any], makers: tuple[Maker, Maker], context: HeadContext
-) -> Model:
+def load_model(folder: Path, card: Card, makers: tuple[Maker, Maker]) -> Model:
     """The model of a folder, built from installed plugins and filled from its file.
 
     Raises:
@@ -169,34 +161,16 @@ def load_model(
     except OSError as error:
         message = f"{folder / WEIGHTS} cannot be read: {error.strerror}."
         raise BadWeights(message, hint="Restore it from a copy of the run.") from error
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+    if hashlib.sha256(data).hexdigest() != card.sha256:
         message = f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CARD}."
         raise BadWeights(message, hint="Restore it from a copy of the run.")
-    model = build_model(makers, None, context, seed=0)
+    model = build_model(makers, None, card.context, seed=0)
     try:
         model.load_state_dict(load(data))
     except (SafetensorError, RuntimeError) as error:
         words = str(error).split("\n")[-1].strip()
-        message = f"{folder / WEIGHTS} does not fit {card['spec']} as installed here: {words}"
+        message = f"{folder / WEIGHTS} does not fit {card.spec} as installed here: {words}"
         raise BadWeights(
             message, hint="Install the plugin versions named in model.json."
         ) from error
     return model
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """`model.json` as it stands; the caller has made sure that it is there.
-
-    Raises:
-        BadWeights: it is no JSON object with the needed keys.
-    """
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        missing = sorted(_NEEDED - set(card))
-    except (OSError, ValueError, TypeError) as error:
-        message = f"{folder / CARD} cannot be read."
-        raise BadWeights(message, hint="Restore it from a copy of the run.") from error
-    if missing:
-        message = f"{folder / CARD} lacks {', '.join(missing)}."
-        raise BadWeights(message, hint="Restore it from a copy of the run.")
-    return card  # type: ignore[no-any-return]
