@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.components import KINDS, Component, Kind
 from zoo.errors import PluginFault, Unavailable
+from zoo.plugins.guard import undisturbed
 from zoo.plugins.loader import Offer, Problem, offers
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def load_target(listed: Listed) -> Callable[..., Any]:
     _check_requirements(listed)
     module, _, attribute = listed.component.target.partition(":")
     try:
-        target = getattr(import_module(module), attribute)
+        with undisturbed():
+            target = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         raise PluginFault(
             f"{listed.full_name} of {listed.owner} cannot be loaded from "

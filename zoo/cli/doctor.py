@@ -109,7 +109,7 @@ def _print(report: dict[str, Any]) -> None:
             for part, size in folder["bytes"].items()
         ]
     for plugin in report["plugins"]:
-        state = "quarantined" if plugin["quarantined"] else "slow"
+        state = "quarantined" if plugin["quarantined"] else "works, but"
         owner = f"{plugin['distribution']} {plugin['version']}"
         rows.append(["plugin", owner, f"{state}: {plugin['reason']}"])
     rows += [] if report["plugins"] else [["plugin", "", "no problem"]]

@@ -23,9 +23,11 @@ from zoo.cli import console
 def command(run: Path, data: Path, *, split: str | None, device: str, as_json: bool) -> None:
     """Measure RUN on labelled images, wherever they lie now."""
     from zoo import report
-    from zoo.inference import evaluate
+    from zoo.inference import changed_plugins, evaluate
 
     found = evaluate(run, data, split=split, device=device)
+    for said in changed_plugins(run):
+        console.note(said)
     if found["missing"]:
         shown = encoding.line(", ".join(found["missing"][:10]))
         more = " ..." if len(found["missing"]) > 10 else ""  # noqa: PLR2004 - a line's worth

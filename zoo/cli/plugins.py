@@ -66,7 +66,9 @@ def _brings(offer: Offer) -> str:
 def _status(offer: Offer) -> str:
     if offer.problem is None:
         return "ok"
-    return "quarantined" if offer.problem.quarantined else "slow"
+    if offer.problem.quarantined:
+        return "quarantined"
+    return "slow" if offer.heavy else "doubled"
 
 
 def _details(offer: Offer) -> Iterable[str]:

@@ -27,9 +27,11 @@ def command(
     run: Path, images: tuple[Path, ...], *, as_csv: bool, as_json: bool, device: str
 ) -> None:
     """Classify IMAGES (files and folders) with RUN, a run folder or a copy of its model."""
-    from zoo.inference import predict
+    from zoo.inference import changed_plugins, predict
 
     found = predict(run, images, device=device)
+    for said in changed_plugins(run):
+        console.note(said)
     if as_json:
         console.as_json(
             [

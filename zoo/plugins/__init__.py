@@ -6,6 +6,7 @@
     child           one plugin, imported and asked in its own process → record (JSON types)
     door            what a plugin may bring in                        → complaints
     children        runs those processes: time limit, captured output
+    guard           what a plugin's code must leave as it was in our process
     loader          Source → cached record, or a child's              → Offer
 
 A plugin that raises, exits, crashes, hangs or prints costs nobody else anything: it becomes a

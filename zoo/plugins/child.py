@@ -1,7 +1,8 @@
-"""One plugin, imported and asked in its own process: `python -m zoo.plugins.child MODULE FILE`.
+"""One plugin, imported and asked in its own process.
 
-What it found goes as JSON into FILE, so that nothing that the plugin prints can corrupt it. If the
-plugin ends the process, FILE stays absent, and the exit code is all that there is to tell.
+`python -m zoo.plugins.child MODULE FILE DISTRIBUTION`: what it found goes as JSON into FILE, so
+that nothing that the plugin prints can corrupt it. If the plugin ends the process, FILE stays
+absent, and the exit code is all that there is to tell.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import os
 import sys
 import time
 import traceback
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from zoo import hooks
+from zoo import __version__, hooks
 from zoo.components import Kind, to_json
 from zoo.near import near
 from zoo.plugins.door import complaints
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 #: modules that the cold half of a plugin must not import; they cost seconds
 HEAVY = frozenset({"torch", "torchvision", "timm", "transformers", "tensorflow", "jax"})
+#: the distribution whose version is the plugins' API
+HOST = "zoo-registry"
 #: a plugin must not be able to fill the disk with its complaints
 _LONGEST = 4000
 
@@ -36,8 +41,12 @@ class Unfit(Exception):
     """The plugin broke the contract: each argument is one way in which it did."""
 
 
-def survey(name: str) -> dict[str, Any]:
+def survey(name: str, distribution: str = "") -> dict[str, Any]:
     """Import the plugin `name`, ask its listing hooks one by one, and check what they give.
+
+    Args:
+        name: of its module.
+        distribution: whose it is; not imported at all when it asks for another zoo than this one.
 
     Returns:
         `{"seconds", "heavy", "components": {kind: [record]}, "entries": [...], "problem"}`, where
@@ -47,6 +56,7 @@ def survey(name: str) -> dict[str, Any]:
     started = time.perf_counter()
     record: dict[str, Any] = {"components": {}, "entries": [], "problem": None}
     try:
+        _refuse_other_api(distribution)
         module = import_module(name)
         record["seconds"] = time.perf_counter() - started
         record["components"], record["entries"] = _ask(_registered(module, name))
@@ -61,6 +71,18 @@ def survey(name: str) -> dict[str, Any]:
     record.setdefault("seconds", time.perf_counter() - started)
     new = {module.partition(".")[0] for module in set(sys.modules) - before}
     return record | {"heavy": sorted(HEAVY & new)}
+
+
+def _refuse_other_api(distribution: str) -> None:
+    """A plugin that was written for another zoo must not be tried on this one."""
+    for text in (metadata.requires(distribution) or ()) if distribution else ():
+        wanted = Requirement(text)
+        if canonicalize_name(wanted.name) != HOST or (
+            wanted.marker and not wanted.marker.evaluate()
+        ):
+            continue
+        if not wanted.specifier.contains(__version__, prereleases=True):
+            raise Unfit(f"it requires {text}, and this is {HOST} {__version__}")
 
 
 def _problem(reason: str, detail: str, *, lasting: bool) -> dict[str, Any]:
@@ -121,5 +143,5 @@ def _given(manager: pluggy.PluginManager, hook: str) -> Iterator[object]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(survey(sys.argv[1])), "ascii")
+    Path(sys.argv[2]).write_text(json.dumps(survey(sys.argv[1], sys.argv[3])), "ascii")
     os._exit(0)  # at once: threads and exit handlers that the plugin left behind may never end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: children at a time
 _AT_ONCE = 2
+#: variables that hold what opens something else
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
 #: characters of a plugin's own output that are kept for `zoo plugins`
 _TAIL = 4000
 
@@ -42,6 +45,11 @@ def survey(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict
                     child.end()
 
 
+def _environment() -> dict[str, str]:
+    """What a child may know of ours: being listed is no reason to learn a password."""
+    return {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+
+
 class _Child:
     """A running survey of one plugin."""
 
@@ -54,11 +62,14 @@ class _Child:
         with self._output.open("wb") as output:
             # A file takes what the plugin prints: a pipe would be held open by its own children.
             self._process = subprocess.Popen(  # noqa: S603 - the module is an installed plugin's
-                [sys.executable, "-P", "-m", "zoo.plugins.child", source.module, self._result],
+                [
+                    *(sys.executable, "-P", "-m", "zoo.plugins.child"),
+                    *(source.module, self._result, source.distribution),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,
             )
 

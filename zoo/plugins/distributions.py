@@ -37,6 +37,7 @@ class Source:
         module: what its entry point names; importing it must be cheap.
         fingerprint: changes whenever the plugin might list something else.
         refused: why it is not even imported, in one line; empty when it may come in.
+        hidden: version and place of each further copy on the path, of which nothing is used.
     """
 
     distribution: str
@@ -45,6 +46,7 @@ class Source:
     module: str
     fingerprint: str
     refused: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 def normalised(name: str) -> str:
@@ -63,9 +65,22 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     where = list(sys.path if path is None else path)
     named = (_name_of_plugin(found) for found in metadata.distributions(path=where))
     names = {name for name in named if name}
+    copies = ([*metadata.distributions(name=one, path=where)] for one in sorted(names))
     # The first of a name counts even if only a later copy of it is a plugin.
-    firsts = (next(iter(metadata.distributions(name=one, path=where))) for one in sorted(names))
-    return _without_rivals([_source(one) for one in firsts if _name_of_plugin(one)])
+    counting = [(first, rest) for first, *rest in copies if _name_of_plugin(first)]
+    return _without_rivals(
+        [replace(_source(one), hidden=_hidden(one, rest)) for one, rest in counting]
+    )
+
+
+def _hidden(first: metadata.Distribution, rest: list[metadata.Distribution]) -> tuple[str, ...]:
+    """The further copies that are not the first one, met again by another way."""
+    places = {_place(one): one for one in reversed(rest) if _place(one) != _place(first)}
+    return tuple(f"{one.version} in {place}" for place, one in reversed(places.items()))
+
+
+def _place(distribution: metadata.Distribution) -> Path:
+    return Path(str(distribution.locate_file(""))).resolve()
 
 
 def _name_of_plugin(distribution: metadata.Distribution) -> str:

@@ -102,14 +102,20 @@ def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:
         wrong = record["problem"]
         return Offer(source, problem=Problem(*who, wrong["reason"], wrong["detail"]))
     heavy = tuple(record["heavy"])
-    slow = f"listing it imports {', '.join(heavy)}, which takes seconds"
+    said = []
+    if heavy:
+        said.append(f"listing it imports {', '.join(heavy)}, which takes seconds")
+    if source.hidden:
+        said.append(
+            f"it is installed twice; {source.version} counts, and not {', '.join(source.hidden)}"
+        )
     return Offer(
         source,
         components=record["components"],
         entries=tuple(record["entries"]),
         seconds=record["seconds"],
         heavy=heavy,
-        problem=Problem(*who, slow, quarantined=False) if heavy else None,
+        problem=Problem(*who, "; ".join(said), quarantined=False) if said else None,
     )
 
 

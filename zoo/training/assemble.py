@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zoo.components import Value
 from zoo.contracts import Batch, HeadContext, HeadOutput, LossContext
 from zoo.errors import PluginFault, SpecError, ZooError
+from zoo.plugins.guard import undisturbed
 from zoo.training.device import is_out_of_memory
 from zoo.training.model import Model
 
@@ -52,7 +53,7 @@ class Maker:
             PluginFault: it raised, or gave something that is no module.
         """
         given = {key: value for key, value in self.options.items() if value is not None}
-        with self.blamed("cannot be built"):
+        with undisturbed(torch_random=False), self.blamed("cannot be built"):
             module = self.target(first, **given)
         if not isinstance(module, nn.Module):
             message = f"{self.title} built a {type(module).__name__}, not a torch.nn.Module."
@@ -172,8 +173,10 @@ def prove_head(head: Maker, context: HeadContext, views: int) -> HeadOutput:
     """
     with torch.device("meta"):
         module = head.build(context)
-        with head.blamed(f"fails on features of {views} views"):
-            output = module(torch.empty(_PROOF_SAMPLES, views, context.features))
+    # Outside of the block: a tensor that it makes must follow its input, not the surroundings.
+    features = torch.empty(_PROOF_SAMPLES, views, context.features, device="meta")
+    with head.blamed(f"fails on features of {views} views"):
+        output = module(features)
     _check_output(head, output, context, views)
     return output  # type: ignore[no-any-return]
 
@@ -198,6 +201,9 @@ def _check_output(head: Maker, output: object, context: HeadContext, views: int)
             or any(want not in (None, got) for want, got in zip(shape, actual, strict=True))
         ):
             message = f"{head.title} gives {port} {actual} instead of {shape}."
+            raise PluginFault(message, hint="Report it to the plugin's author.")
+        if found.device.type != "meta":
+            message = f"{head.title} gives {port} on {found.device}, not where its features are."
             raise PluginFault(message, hint="Report it to the plugin's author.")
 
 

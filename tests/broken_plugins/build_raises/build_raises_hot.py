@@ -1,0 +1,2 @@
+def build(context):
+    raise RuntimeError("no head today")

@@ -1,0 +1,2 @@
+def build(context):
+    return lambda output, batch: {"loss": output.logits.sum()}
