@@ -25,6 +25,7 @@ configuration folder, the working directory, `--registry FILE`. A later layer's 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +35,8 @@ from zoo import folders, toml
 from zoo.errors import InputMissing, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
-from zoo.registry_file import BUILT_IN, OWN, Layer, Placed, judge
+from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, Layer, Placed, judge
+from zoo.spec import MAX_LENGTH, NAMESPACE, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -82,9 +84,14 @@ class Registry:
 
         Raises:
             UnknownName: there is none; the hint lists near names.
+            SpecError: this could be no entry's name.
         """
         if name in self.entries:
             return self.entries[name]
+        if len(name) > MAX_LENGTH or not re.fullmatch(
+            rf"(?:{NAMESPACE}/)?{ENTRY_NAME.pattern}", name
+        ):
+            parse(name)  # says where it goes wrong
         found = near(name, self.entries)
         hint = f"Did you mean {', '.join(found)}? " if found else ""
         raise UnknownName(

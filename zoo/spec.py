@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 
 from zoo.components import KINDS
+from zoo.encoding import line
 from zoo.errors import SpecError
 
 NAMESPACE = r"[a-z][a-z0-9-]*"
@@ -81,11 +82,12 @@ def parse(text: str) -> Spec:
     for piece in text.split("+"):
         parts.append(_parse_part(text, piece, column))
         column += len(piece) + 1
-    if len(parts) != len(KINDS):
-        message = f"{text!r} has {len(parts)} of the three parts backbone+head+loss."
-        if len(parts) > len(KINDS):
-            message = f"{text!r} has {len(parts)} parts; more than one loss is not there yet."
-        raise SpecError(message, hint=f"Write all three, for example {EXAMPLE}.")
+    if len(parts) < len(KINDS):
+        complaint = f"this has {len(parts)} of the three parts backbone+head+loss"
+        raise _located(text, len(text) + 1, complaint)
+    if len(parts) > len(KINDS):
+        complaint = f"this has {len(parts)} parts; more than one loss is not there yet"
+        raise _located(text, len("+".join(text.split("+")[:3])) + 1, complaint)
     return Spec(*parts)
 
 
@@ -144,9 +146,10 @@ def _complaint(piece: str) -> str:
 
 
 def _located(text: str, column: int, complaint: str) -> SpecError:
+    shown, caret = line(text), " " * len(line(text[: column - 1]))
     return SpecError(
         # The text has a line of its own: whatever stands before the message would move the caret.
-        f"The spec does not parse:\n{text}\n{' ' * (column - 1)}^ column {column}: {complaint}.",
+        f"The spec does not parse:\n{shown}\n{caret}^ column {column}: {complaint}.",
         hint="A component is [namespace/]name[.tag][:key=value,...], "
         f"and a spec is three of them: {EXAMPLE}.",
     )

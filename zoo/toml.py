@@ -53,13 +53,14 @@ def read(path: Path, *, label: str) -> Document:
         UsageError: it is too large, not UTF-8 or not TOML; the message names the line.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise InputMissing(f"There is no file {path}.") from error
     except OSError as error:
         raise StorageFault(f"Cannot read {path}: {error.strerror or error}.") from error
     if len(data) > MAX_BYTES:
-        raise UsageError(f"{label} has {len(data):,} bytes; at most {MAX_BYTES:,} are read.")
+        raise UsageError(f"{label} is too large: at most {MAX_BYTES:,} bytes are read.")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
