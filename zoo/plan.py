@@ -232,23 +232,23 @@ def plan_from_json(record: Mapping[str, Any]) -> Plan:
         trio = {kind: _chosen_from_json(kind, record[kind]) for kind in KINDS}
         settings, counts = record["settings"], record["counts"]
         return Plan(
-            spec=record["spec"],
-            entry=record["entry"],
+            spec=_text(record["spec"]),
+            entry=_text(record["entry"]),
             **trio,
             weights=WeightsChoice(**record["weights"]),
             preprocess=preprocess_from_json(record["preprocess"]),
             views=record["views"],
             extras=tuple(record["extras"]),
-            teacher=record["teacher"],
-            data=record["data"],
+            teacher=_text(record["teacher"]),
+            data=_text(record["data"]),
             settings={name: one["value"] for name, one in settings.items()},
             origins={
                 **{
-                    name: one["origin"]
+                    name: _text(one["origin"])
                     for name, one in settings.items()
                     if one["origin"] != "default"
                 },
-                **record["option_origins"],
+                **{name: _text(one) for name, one in record["option_origins"].items()},
             },
             phases=tuple(PhasePlan.from_json(phase) for phase in record["phases"]),
             counts=None
@@ -258,7 +258,7 @@ def plan_from_json(record: Mapping[str, Any]) -> Plan:
             ),
             device=record["device"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"plan.json is damaged: {type(error).__name__} {error}."
         raise Mismatch(message, hint="Restore the file, or start a new run.") from error
 
@@ -269,9 +269,16 @@ def _chosen_from_json(kind: Kind, record: Mapping[str, Any]) -> Chosen:
     return Chosen(
         kind,
         namespace,
-        record["plugin"],
-        record["version"],
+        _text(record["plugin"]),
+        _text(record["version"]),
         dict(record["options"]),
         component,
-        record["rule"],
+        _text(record["rule"]),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        message = f"{value!r:.60} is no text"
+        raise TypeError(message)
+    return value

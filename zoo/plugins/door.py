@@ -184,13 +184,17 @@ def _weights(weights: Weights) -> Iterator[str]:
 
 def preprocess_complaints(recipe: Preprocess) -> Iterator[str]:
     """What no picture can be put through."""
+    lengths = [len(part) for part in (recipe.size, recipe.resize, recipe.mean, recipe.std)]
+    if lengths != [2, 2, 3, 3]:
+        yield f"has {lengths} numbers for size, resize, mean and std, not 2, 2, 3, 3"
+        return
     if min(*recipe.size, *recipe.resize) < 1:
         yield f"has sizes below one pixel: {recipe.size}, {recipe.resize}"
     if recipe.crop not in get_args(Crop):
         yield f"crops by {recipe.crop!r}; known: {', '.join(get_args(Crop))}"
     if recipe.interpolation not in get_args(Interpolation):
         yield f"resizes by {recipe.interpolation!r}; known: {', '.join(get_args(Interpolation))}"
-    if (len(recipe.mean), len(recipe.std)) != (3, 3) or min(recipe.std) <= 0:
+    if min(recipe.std) <= 0:
         yield f"normalises by mean {recipe.mean} and std {recipe.std}"
 
 
