@@ -75,3 +75,40 @@ def test_the_page_is_whole_and_names_cannot_command_it(
     assert page.links == []
     assert "".join(page.text).count(evil) == 4
     assert page.tags.count("table") == 2
+
+
+def many(summary: dict[str, Any], count: int) -> dict[str, Any]:
+    """The summary of a run with so many classes, each answered as the next one once in a while."""
+    names = [f"class {place}" for place in range(count)]
+    one = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "n": 1}
+    matrix = [[0] * count for _ in names]
+    for place in range(min(count, 60)):
+        matrix[place][(place + 1) % count] = place
+    figures = {"per_class": dict.fromkeys(names, one), "confusion": matrix}
+    return {**summary, "classes": names, "val": {**summary["val"], **figures}}
+
+
+def test_h8_of_many_classes_the_page_shows_the_worst_and_says_so(
+    finished: Path, summary: dict[str, Any]
+) -> None:
+    report.write(RunFolder(finished), many(summary, 1000))
+    text = (finished / "report.html").read_text()
+    assert len(text) < 200_000
+    page = Page(text)
+    shown = "".join(page.text)
+    assert "The first 500 of 1000 classes; all of them are in summary.json." in shown
+    assert "The 20 most frequent mistakes (all of them are in summary.json)" in shown
+    assert "<tr><td>class 59</td><td>class 60</td><td>59</td></tr>" in text
+    assert page.tags.count("tr") == 1 + 500 + 1 + 20
+
+
+def test_h8_a_matrix_that_was_not_kept_is_said_to_be(
+    finished: Path, summary: dict[str, Any]
+) -> None:
+    told = many(summary, 2000)
+    told["val"]["confusion"] = None
+    report.write(RunFolder(finished), told)
+    assert (
+        "The confusion matrix of 2000 classes is not kept."
+        in (finished / "report.html").read_text()
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from heapq import nlargest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from zoo.encoding import html, line
 from zoo.files import write_text
-from zoo.runfolder import REPORT
+from zoo.runfolder import REPORT, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from zoo.runfolder import RunFolder
 
+#: of many classes, so much is on the page: rows by class, a matrix of so many, pairs of a larger
+_ROWS, _COLUMNS, _PAIRS = 500, 40, 20
 _TITLES = {"val": "validation", "test": "test"}
 
 
@@ -108,23 +112,43 @@ def _sections(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
         if summary[split]:
             yield f"<h2>{_TITLES[split].capitalize()}</h2>"
             yield _per_class(summary[split])
-            yield _confusion(summary[split], summary["classes"])
+            yield _mistakes(summary[split], summary["classes"])
 
 
 def _per_class(scores: Mapping[str, Any]) -> str:
+    found = scores["per_class"]
     rows = "".join(
         f"<tr><td>{html(name)}</td><td>{one['n']}</td><td>{one['precision']:.3f}</td>"
         f"<td>{one['recall']:.3f}</td><td>{one['f1']:.3f}</td></tr>"
-        for name, one in scores["per_class"].items()
+        for name, one in islice(found.items(), _ROWS)
     )
     heads = "<tr><th>class</th><th>images</th><th>precision</th><th>recall</th><th>F1</th></tr>"
-    return f"<table>{heads}{rows}</table>"
+    more = f"<p>The first {_ROWS} of {len(found)} classes; all of them are in {SUMMARY}.</p>"
+    return f"<table>{heads}{rows}</table>{more if len(found) > _ROWS else ''}"
 
 
-def _confusion(scores: Mapping[str, Any], classes: list[str]) -> str:
+def _mistakes(scores: Mapping[str, Any], classes: list[str]) -> str:
+    """The confusion matrix, or of a large one its largest cells off the diagonal."""
+    matrix = scores["confusion"]
+    if matrix is None:
+        return f"<p>The confusion matrix of {len(classes)} classes is not kept.</p>"
+    if len(classes) <= _COLUMNS:
+        return _confusion(matrix, classes)
+    cells = ((count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if i != j)
+    most = [cell for cell in nlargest(_PAIRS, cells) if cell[0]]
+    rows = "".join(
+        f"<tr><td>{html(classes[i])}</td><td>{html(classes[j])}</td><td>{count}</td></tr>"
+        for count, i, j in most
+    )
+    heads = "<tr><th>true class</th><th>answered</th><th>images</th></tr>"
+    title = f"<h3>The {len(most)} most frequent mistakes (all of them are in {SUMMARY})</h3>"
+    return f"{title}<table>{heads}{rows}</table>"
+
+
+def _confusion(matrix: list[list[int]], classes: list[str]) -> str:
     head = "".join(f"<th>{html(name)}</th>" for name in classes)
     rows = "".join(
         f"<tr><td>{html(name)}</td>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
-        for name, row in zip(classes, scores["confusion"], strict=True)
+        for name, row in zip(classes, matrix, strict=True)
     )
     return f"<h3>Confusion (rows: true class)</h3><table><tr><th></th>{head}</tr>{rows}</table>"

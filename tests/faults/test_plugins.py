@@ -20,38 +20,23 @@ import numpy as np
 import pytest
 import torch
 
-from tests.plugins.conftest import Site
+from tests.plugins.conftest import MUSEUM, Site
 from zoo import __version__, index
 from zoo.cli import doctor, plugins
-from zoo.data import ingest
 from zoo.plugins.loader import offers
 
-from .conftest import Zoo
+from . import sites
+from .sites import ARGUMENTS, add_tiny, unfinish, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from zoo.plugins.loader import Offer
 
-HERE = Path(__file__).parent
-MUSEUM = HERE.parent / "broken_plugins"
-#: the plugin that works: a backbone that is small enough to train here
-TINY = """
-import zoo
+    from .conftest import Zoo
 
-
-@zoo.hookimpl
-def zoo_backbones():
-    yield zoo.Component(
-        name="net", target="tiny_parts:net", provides=("features",),
-        options={"width": zoo.Option(type="int", default=8, minimum=1)},
-        facts=zoo.Facts(features=8, input_size=(32, 32)),
-    )
-"""
-ARGUMENTS = (
-    *("--data", "images", "--out", "out", "--weights", "none", "--device", "cpu"),
-    *("--train", "probe", "--epochs", "2"),
-)
+alone = pytest.fixture(sites.alone)
+zoo = pytest.fixture(sites.zoo)
 
 
 class Exhibit(NamedTuple):
@@ -119,21 +104,6 @@ FAULTY_IN_USE = {
 }
 
 
-def add_tiny(site: Site, version: str = "1.0", text: str = TINY) -> None:
-    parts = (HERE.parent / "parts" / "tiny_parts.py").read_text()
-    site.add(
-        "zoo-tiny", version, {"tiny": "zoo_tiny"}, {"zoo_tiny.py": text, "tiny_parts.py": parts}
-    )
-
-
-def use(patch: pytest.MonkeyPatch, site: Site) -> None:
-    """Make a site's plugins installed ones, beside those of the environment."""
-    patch.syspath_prepend(site.folder)
-    patch.setattr(ingest, "FEW", 10_000)  # children would cost more than the tests
-    torch.set_num_threads(1)
-    index.catalog.cache_clear()
-
-
 @pytest.fixture(scope="module")
 def museum(
     tmp_path_factory: pytest.TempPathFactory,
@@ -158,32 +128,6 @@ def faulty(
         monkeypatch.setattr(room, "offers", surveyed)
     yield
     index.catalog.cache_clear()
-
-
-@pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Site]]:
-    """A site of its own for a test: `alone("hangs")`; a second call adds a second folder."""
-
-    def install(*exhibits: str) -> Site:
-        folder = tmp_path / f"site{len(list(tmp_path.glob('site*')))}"
-        folder.mkdir()
-        site = Site(folder)
-        for name in exhibits:
-            site.install(MUSEUM / name)
-        use(monkeypatch, site)
-        return site
-
-    yield install
-    index.catalog.cache_clear()
-
-
-@pytest.fixture
-def zoo(capsys: pytest.CaptureFixture[str], images: Path, monkeypatch: pytest.MonkeyPatch) -> Zoo:
-    """The command line with the installed plugins, `./images` being there."""
-    monkeypatch.chdir(images.parent)
-    monkeypatch.setattr("os.fsync", int)  # no test pulls the plug
-    monkeypatch.setattr(doctor, "_ASK_TORCH", "print('[\"cpu\"]')")
-    return Zoo(capsys)
 
 
 # each fault
@@ -246,12 +190,6 @@ def test_d1_every_command_works_beside_all_of_them(zoo: Zoo) -> None:
     assert zoo("resume", "out").code == 0
     again = json.loads(Path("out/summary.json").read_text())
     assert again["val"] == summary["val"]
-
-
-def unfinish(folder: Path) -> None:
-    """As if the process had been killed after the last checkpoint."""
-    for name in ("summary.json", "exit.json", "report.html"):
-        (folder / name).unlink()
 
 
 # time
@@ -377,94 +315,6 @@ def test_d10_a_plugin_that_is_listed_learns_no_password_of_the_environment(
     ended = zoo("list", "--kind", "loss")
     assert "spy 1.0 is quarantined: RuntimeError: ['HARMLESS'] " in ended.err
     assert os.environ["HF_TOKEN"] == "hidden"  # noqa: S105 - a word
-
-
-# a run outlives its plugin
-
-
-@pytest.fixture
-def begun(zoo: Zoo, alone: Callable[..., Site]) -> Site:
-    """A finished run in ./out, made with zoo-tiny 1.0."""
-    site = alone()
-    add_tiny(site)
-    assert zoo("run", "tiny/net+linear+ce", *ARGUMENTS).code == 0
-    return site
-
-
-def change(site: Site, version: str = "", text: str = TINY) -> None:
-    """Remove zoo-tiny, and install another version of it if there is one."""
-    site.remove("zoo-tiny")
-    if version:
-        add_tiny(site, version, text)
-    index.catalog.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("version", "words"),
-    [
-        pytest.param("", "used tiny/net (zoo-tiny 1.0), which is not installed", id="D11-removed"),
-        pytest.param(
-            "2.0", "tiny/net of zoo-tiny 2.0 is another than the run's (1.0)", id="D11-upgraded"
-        ),
-    ],
-)
-def test_a_run_goes_on_with_its_own_plugin_only(
-    zoo: Zoo, begun: Site, version: str, words: str
-) -> None:
-    unfinish(Path("out"))
-    change(begun, version)
-    before = sorted(path.name for path in Path("out").rglob("*"))
-    ended = zoo("resume", "out")
-    assert (ended.code, ended.out) == (78, "")
-    assert words in ended.err
-    assert "zoo-tiny==1.0" in ended.err
-    assert sorted(path.name for path in Path("out").rglob("*")) == before
-    change(begun, "1.0")
-    assert zoo("resume", "out").code == 0
-
-
-def test_d11_a_model_answers_with_an_upgraded_plugin_and_says_so(zoo: Zoo, begun: Site) -> None:
-    before = zoo("predict", "out", "images/ant", "--csv")
-    assert before.err == ""
-    change(begun, "2.0")
-    said = "tiny/net is of zoo-tiny 2.0; the model was made with 1.0"
-    after = zoo("predict", "out", "images/ant", "--csv")
-    assert (after.code, after.out) == (0, before.out)
-    assert after.err.splitlines() == [said]
-    ended = zoo("eval", "out", "--data", "images")
-    assert ended.code == 0
-    assert said in ended.err
-
-
-@pytest.mark.parametrize(
-    ("version", "text", "code", "words"),
-    [
-        pytest.param("", TINY, 78, "which is not installed", id="D11-removed"),
-        pytest.param(
-            "2.0", TINY.replace("default=8", "default=16"), 0, "made with 1.0", id="D11-new-default"
-        ),
-        pytest.param(
-            "2.0", TINY.replace('"width"', '"wide"'), 78, "backbone.width is not known",
-            id="D11-option-gone",
-        ),
-        pytest.param(
-            "2.0", TINY.replace("tiny_parts:net", "tiny_other:net"), 65, "does not fit",
-            id="D11-other-shapes",
-        ),
-    ],
-)  # fmt: skip
-def test_a_model_whose_plugin_is_another_answers_right_or_not_at_all(
-    zoo: Zoo, begun: Site, *, version: str, text: str, code: int, words: str
-) -> None:
-    wider = (
-        "import tiny_parts\nnet = lambda weights, width: tiny_parts.net(weights, width=2 * width)\n"
-    )
-    (begun.folder / "tiny_other.py").write_text(wider)
-    before = zoo("predict", "out", "images/ant", "--json").out
-    change(begun, version, text)
-    ended = zoo("predict", "out", "images/ant", "--json")
-    assert (ended.code, ended.out) == (code, "" if code else before)
-    assert words in ended.err
 
 
 def test_every_exhibit_is_used_here() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from zoo.training.evaluate import quick_scores, score, score_numpy
 
@@ -62,3 +62,28 @@ def test_json_names_the_classes_and_how_sure_the_figure_is() -> None:
     assert 0 < low < record["top1"] < high < 1
     assert record["per_class"]["cat"]["n"] == 1
     assert record["confusion"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_figures_by_class_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    truth, answers = np.array(pairs).T
+    found = score(torch.eye(5)[torch.from_numpy(answers)], torch.from_numpy(truth))
+    columns = np.array(
+        precision_recall_fscore_support(truth, answers, labels=range(5), zero_division=0)
+    )
+    for place, (precision, recall, f1, count) in enumerate(columns.T):
+        assert found.per_class[place] == pytest.approx(
+            {"precision": precision, "recall": recall, "f1": f1, "n": count}, abs=1e-6
+        )
+
+
+def test_h8_memory_grows_with_the_classes_and_not_with_their_square() -> None:
+    classes = 100_000  # the square of which would be 80 GB
+    target = torch.tensor([0, 1, classes - 1])
+    logits = torch.zeros(3, classes)
+    logits[[0, 1, 2], [0, 1, 5]] = 1
+    found = score(logits, target)
+    assert (found.top1, len(found.per_class), found.confusion) == (2 / 3, classes, None)
+    assert found.macro_f1 == 0.5  # of the four classes that occur
+    assert quick_scores(logits, target) == (found.top1, found.macro_f1)
+    assert found.to_json(tuple(map(str, range(classes))))["confusion"] is None

@@ -32,21 +32,29 @@ def undisturbed(*, torch_random: bool = True) -> Iterator[None]:
     Args:
         torch_random: torch's state too; not where a module is built, which draws from it by right.
     """
-    folder = os.getcwd()  # noqa: PTH109 - as the system says it
+    folder = _folder()
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     states = _random_states(torch_random=torch_random)
     try:
         with warnings.catch_warnings():
             yield
     finally:
-        with suppress(OSError):  # the folder may be gone
-            os.chdir(folder)
+        with suppress(OSError):  # it may be gone
+            os.chdir(folder or ".")
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 if handler is not None and signal.getsignal(number) != handler:
                     signal.signal(number, handler)
         for restore, state in states:
             restore(state)
+
+
+def _folder() -> str:
+    """The working directory; empty when it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - as the system says it
+    except OSError:
+        return ""
 
 
 def _random_states(*, torch_random: bool) -> list[tuple[Any, Any]]:

@@ -1,4 +1,9 @@
-"""Accuracy and its companions, by torchmetrics."""
+"""Accuracy and its companions.
+
+Figures by class are counted here, in memory that grows with the classes: torchmetrics counts them
+by way of the whole confusion matrix, which for 100,000 classes is 80 GB. The matrix itself, where
+it is small enough to be looked at, is torchmetrics'.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,14 @@ from torch import Tensor
 from zoo.history import wilson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
+
+
+#: up to how many classes their confusion matrix is made: a million numbers
+_MATRIX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +36,14 @@ class Scores:
         macro_f1: mean F1 over the classes that occur in target or answer, 0..1.
         count: number of images.
         per_class: for each class precision, recall, F1 (0..1) and number of images.
-        confusion: `[C, C]` counts, rows true, columns answered.
+        confusion: `[C, C]` counts, rows true, columns answered; None above 1,000 classes.
     """
 
     top1: float
     macro_f1: float
     count: int
     per_class: tuple[dict[str, float], ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[int, ...], ...] | None
 
     def to_json(self, classes: tuple[str, ...]) -> dict[str, Any]:
         """As summary.json has it: rates, the 95 % interval of top-1, figures by class name."""
@@ -42,7 +53,7 @@ class Scores:
             "n": self.count,
             "interval": list(wilson(self.top1, self.count)),
             "per_class": dict(zip(classes, self.per_class, strict=True)),
-            "confusion": [list(row) for row in self.confusion],
+            "confusion": self.confusion and [list(row) for row in self.confusion],
         }
 
 
@@ -59,31 +70,21 @@ def score_numpy(logits: Tensor, target: NDArray[np.int64]) -> Scores:
 
 def score(logits: Tensor, target: Tensor) -> Scores:
     """All figures, of logits `[N, C]` and class indices `[N]`."""
-    functional = _functional()
     classes = logits.shape[1]
     answers, target = logits.argmax(1).cpu(), target.cpu()
-    matrix = functional.multiclass_confusion_matrix(answers, target, num_classes=classes)
-    columns = {
-        name: measure(answers, target, num_classes=classes, average="none").tolist()
-        for name, measure in (
-            ("precision", functional.multiclass_precision),
-            ("recall", functional.multiclass_recall),
-            ("f1", functional.multiclass_f1_score),
-        )
-    }
-    counts = torch.bincount(target, minlength=classes).tolist()
+    columns = {name: values.tolist() for name, values in _by_class(answers, target, classes)}
     return Scores(
         top1=_top1(answers, target),
         macro_f1=_macro_f1(answers, target, classes),
         count=len(target),
         per_class=tuple(
             {
-                **{name: round(values[place], 6) for name, values in columns.items()},
-                "n": counts[place],
+                **{name: round(columns[name][place], 6) for name in ("precision", "recall", "f1")},
+                "n": columns["n"][place],
             }
             for place in range(classes)
         ),
-        confusion=tuple(tuple(int(cell) for cell in row) for row in matrix.tolist()),
+        confusion=_confusion(answers, target, classes) if classes <= _MATRIX else None,
     )
 
 
@@ -92,15 +93,32 @@ def _top1(answers: Tensor, target: Tensor) -> float:
     return int((answers == target).sum()) / max(1, len(target))
 
 
+def _by_class(answers: Tensor, target: Tensor, classes: int) -> Iterator[tuple[str, Tensor]]:
+    """Precision, recall and F1 of each class (0 where nothing is to be divided by), and counts.
+
+    F1 = 2 · right / (answered + true), the harmonic mean of right/answered and right/true.
+    """
+    true, answered, right = (
+        torch.bincount(found, minlength=classes)
+        for found in (target, answers, target[answers == target])
+    )
+    yield "precision", right.double() / answered.clamp(min=1)
+    yield "recall", right.double() / true.clamp(min=1)
+    yield "f1", 2 * right.double() / (answered + true).clamp(min=1)
+    yield "n", true
+    yield "occurs", answered + true > 0
+
+
 def _macro_f1(answers: Tensor, target: Tensor, classes: int) -> float:
-    measure = _functional().multiclass_f1_score
-    return round(float(measure(answers, target, num_classes=classes, average="macro")), 6)
+    found = dict(_by_class(answers, target, classes))
+    occurring = found["f1"][found["occurs"]]
+    return round(float(occurring.mean()), 6) if len(occurring) else 0.0
 
 
-def _functional() -> Any:  # noqa: ANN401 - a module
+def _confusion(answers: Tensor, target: Tensor, classes: int) -> tuple[tuple[int, ...], ...]:
     with warnings.catch_warnings():
         # torchmetrics imports parts that we do not use, and some of them warn.
         warnings.simplefilter("ignore")
         from torchmetrics.functional import classification
-
-    return classification
+    matrix = classification.multiclass_confusion_matrix(answers, target, num_classes=classes)
+    return tuple(tuple(int(cell) for cell in row) for row in matrix.tolist())
