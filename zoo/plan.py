@@ -231,6 +231,7 @@ def plan_from_json(record: Mapping[str, Any]) -> Plan:
     try:
         trio = {kind: _chosen_from_json(kind, record[kind]) for kind in KINDS}
         settings, counts = record["settings"], record["counts"]
+        _texts(record.get("observe", []))  # no part of the plan, but of the file
         return Plan(
             spec=_text(record["spec"]),
             entry=_text(record["entry"]),
@@ -282,3 +283,10 @@ def _text(value: object) -> str:
         message = f"{value!r:.60} is no text"
         raise TypeError(message)
     return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        message = f"{value!r:.60} is no list of texts"
+        raise TypeError(message)
+    return tuple(_text(one) for one in value)

@@ -63,7 +63,7 @@ def refused(zoo: Zoo, *arguments: object, code: int, words: tuple[str, ...]) -> 
 )
 def test_a_spec_that_is_none_is_pointed_at(zoo: Zoo, spec: str, column: int) -> None:
     ended = refused(zoo, "run", spec, *REST, code=2, words=(f"^ column {column}: ",))
-    shown, caret, *_ = ended.err.removeprefix("error: ").splitlines()
+    _, shown, caret, *_ = ended.err.splitlines()
     assert caret.index("^") <= len(shown)
     assert ended.err.isprintable() or "\n" in ended.err
     assert not {"\x1b", "\u200b"} & set(ended.err)

@@ -41,7 +41,7 @@ def test_h4_an_archive_among_images_is_passed_over(zoo: Zoo, images: Path) -> No
         archive.write(images / "bee" / "0.png", "0.png")
     ended = zoo(*RUN)
     assert ended.code == 0
-    assert "data: 1 files are no images and were passed over" in ended.err
+    assert "data: 1 file is no image and was passed over: ant/more.zip" in ended.err
 
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.pt2", "x.pkl"])
