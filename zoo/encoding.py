@@ -9,6 +9,7 @@ name into it. Encoding twice does no harm but to HTML.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from html import escape
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 #: categories that change how what follows is shown: controls, format and bidi characters,
 #: surrogates, separators of lines and paragraphs
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-#: a cell that begins with one of these would be computed; the wide ones by East Asian spreadsheets
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - meant
+#: where a formula would begin; the wide signs count for East Asian spreadsheets. A `;` begins a
+#: cell where a spreadsheet's locale says so, even between quotes, which are none to it there.
+_FORMULA = re.compile(r'(^|;"*)(?=[=+\-@＝＋－＠])')  # noqa: RUF001 - meant
 #: a cell with one of these is quoted; `;` parts cells where a spreadsheet's locale says so
 _PARTING = frozenset(',;"')
 #: what could end a `<script>` or begin markup
@@ -56,7 +58,7 @@ def csv_row(cells: Iterable[str]) -> str:
 
 def _cell(text: str) -> str:
     shown = line(text)
-    guarded = f"'{shown}" if shown.startswith(_FORMULA) else shown
+    guarded = _FORMULA.sub(r"\1'", shown)
     if _PARTING.isdisjoint(guarded):
         return guarded
     return '"{}"'.format(guarded.replace('"', '""'))

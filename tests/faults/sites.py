@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tests.conftest import in_this_process
 from tests.plugins.conftest import MUSEUM, Site
 from zoo import index
 from zoo.cli import doctor
@@ -54,7 +55,7 @@ def add_tiny(site: Site, version: str = "1.0", text: str = TINY) -> None:
 def use(patch: pytest.MonkeyPatch, site: Site) -> None:
     """Make a site's plugins installed ones, beside those of the environment."""
     patch.syspath_prepend(site.folder)
-    patch.setattr(ingest, "FEW", 10_000)  # children would cost more than the tests
+    patch.setattr(ingest, "in_children", in_this_process)  # children cost more than the tests
     torch.set_num_threads(1)
     index.catalog.cache_clear()
 
