@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import (
+    caches,
     fetch,
     files,
     hot,
@@ -190,6 +191,7 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
     found: Found | None = None,
 ) -> Run:
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
+    caches.prune()
     weights = _weights(draft.plan, hears, stop)
     model = _model(draft, weights)
     stores = hot.room("features").stores(draft.plan, model)

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from zoo import folders
+from zoo import caches, folders
 from zoo.errors import StorageFault
 from zoo.files import write_bytes, write_json
 
@@ -52,6 +52,7 @@ class FeatureStore:
             digests: SHA-256 of the files, hex.
         """
         if self._known is None:
+            caches.used(self.folder)
             self._known = self._read()
         return {digest: self._known[digest] for digest in digests if digest in self._known}
 

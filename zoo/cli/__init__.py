@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "Classify images with a finished run.",
     "plugins": "Show the installed plugins and what became of them.",
     "prefer": "Say which component a shared name shall mean.",
+    "data": "Show and clear what zoo keeps of images and weights.",
     "doctor": "Check versions, devices, caches and plugins.",
 }
 

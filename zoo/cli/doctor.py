@@ -7,17 +7,14 @@ import platform
 import subprocess
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from zoo import __version__, folders
+from zoo import __version__, caches, folders
 from zoo.cli import console
 from zoo.errors import PluginFault
 from zoo.plugins.loader import Problem, offers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LIBRARIES = ("torch", "torchvision", "timm", "pluggy", "pillow", "safetensors", "torchmetrics")
 #: seconds for torch to be imported and to look at the machine's devices
@@ -39,7 +36,13 @@ def command(*, wants_json: bool) -> None:
     report = {
         "versions": _versions(),
         "devices": _devices(),
-        "folders": {"cache": _folder(folders.cache()), "config": _folder(folders.config())},
+        "folders": {
+            "cache": {
+                "path": str(folders.cache()),
+                "bytes": {one.name: one.bytes for one in caches.caches()},
+            },
+            "config": {"path": str(folders.config()), "bytes": dict[str, int]()},
+        },
         "plugins": [_problem(problem) for problem in problems],
     }
     if wants_json:
@@ -77,15 +80,6 @@ def _devices() -> dict[str, Any]:
         return {"found": json.loads(asked.stdout.splitlines()[-1]), "problem": ""}
     lines = asked.stderr.strip().splitlines() or [f"torch ends Python with {asked.returncode}"]
     return {"found": [], "problem": lines[-1]}
-
-
-def _folder(path: Path) -> dict[str, Any]:
-    """Where it is and how many bytes each of its parts holds."""
-    sizes = {}
-    for part in sorted(path.iterdir()) if path.is_dir() else ():
-        files = [part] if part.is_file() else [one for one in part.rglob("*") if one.is_file()]
-        sizes[part.name] = sum(file.stat().st_size for file in files)
-    return {"path": str(path), "bytes": sizes}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import folders, locks
+from zoo import caches, folders, locks
 from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
 from zoo.files import append_line, crash_point, write_json
@@ -67,6 +67,7 @@ class Pack:
         known = {digest: said[digest] for digest in set(digests) if digest in said}
         if not known:
             return {}
+        caches.used(self.folder)
         rows = self.rows()
         return {
             digest: kept

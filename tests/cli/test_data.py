@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Zoo = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Zoo:
+    """Run `zoo data` on a cache folder of two caches."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    for name in ("weights", "pictures"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(1_500_000))
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["data", *arguments])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+def test_the_table_shows_each_cache(zoo: Zoo, tmp_path: Path) -> None:
+    code, out, err = zoo("cache")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["pictures", "1.5", "1"],
+        ["weights", "1.5", "1"],
+    ]
+    assert str(tmp_path) in err
+
+
+def test_one_cache_alone_can_be_cleared(zoo: Zoo, tmp_path: Path) -> None:
+    code, out, err = zoo("cache", "pictures", "--clear")
+    assert code == 0
+    assert "1.5 MB freed" in err
+    assert "weights" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+
+
+def test_all_can_be_cleared_and_json_says_so(zoo: Zoo, tmp_path: Path) -> None:
+    code, out, _ = zoo("cache", "--clear", "--json")
+    assert code == 0
+    assert json.loads(out) == {"path": str(tmp_path), "caches": [], "freed": 3_000_000}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_cache_is_answered_with_those_that_are_there(zoo: Zoo) -> None:
+    code, out, err = zoo("cache", "picture", "--clear")
+    assert (code, out) == (2, "")
+    assert "pictures" in err

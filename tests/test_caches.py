@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo import caches
+from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def fill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fill:
+    """Put files of so many bytes into an empty cache folder: `fill({"weights/a": 5})`."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+
+    def put(files: dict[str, int], *, used: int = 0) -> Path:
+        for name, size in files.items():
+            path = tmp_path / "cache" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(size))
+            os.utime(path.parent, (used, used))
+        return tmp_path / "cache"
+
+    return put
+
+
+def test_an_empty_cache_folder_holds_nothing(fill: Fill) -> None:
+    assert caches.caches() == ()
+    assert caches.clear() == caches.prune() == 0
+    assert not fill({}).exists()
+
+
+def test_caches_are_told_with_their_sizes(fill: Fill) -> None:
+    fill({"weights/a": 5, "weights/deep/b": 2, "demo-v1/c": 1, "strange": 4})
+    assert [(one.name, one.bytes, one.files) for one in caches.caches()] == [
+        ("demo-v1", 1, 1),
+        ("strange", 4, 1),
+        ("weights", 7, 2),
+    ]
+    assert {one.name: one.about for one in caches.caches()}["weights"] == "downloaded weights"
+
+
+def test_named_caches_go_and_the_others_stay(fill: Fill) -> None:
+    place = fill({"weights/a": 5, "pictures/p/rows.u8": 3, "features/f/shard": 2})
+    assert caches.clear(["pictures", "features", "hashes"]) == 5
+    assert [path.name for path in place.iterdir()] == ["weights"]
+    assert caches.clear() == 5
+    assert list(place.iterdir()) == []
+
+
+def test_a_cache_that_is_not_there_is_refused_before_anything_goes(fill: Fill) -> None:
+    place = fill({"weights/a": 5})
+    with pytest.raises(UsageError, match="no cache called wights") as caught:
+        caches.clear(["weights", "wights"])
+    assert "weights" in caught.value.hint
+    assert (place / "weights/a").exists()
+
+
+def test_what_was_used_longest_ago_goes_first_and_only_what_grows(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fill({"pictures/old/rows.u8": 400, "weights/a": 900}, used=1)
+    fill({"features/older/shard": 300}, used=2)
+    fill({"pictures/new/rows.u8": 200}, used=3)
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "5.5e-7")  # GB
+    assert caches.prune() == 400
+    assert not (place / "pictures/old").exists()
+    caches.used(place / "features/older")
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "3e-7")
+    assert caches.prune() == 200
+    assert (place / "features/older/shard").exists()
+    assert (place / "weights/a").exists()
+    assert caches.prune() == 0
+
+
+def test_a_limit_that_is_no_number_is_refused(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill({"features/x/shard": 1})
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "much")
+    with pytest.raises(UsageError, match="ZOO_CACHE_LIMIT='much'"):
+        caches.prune()

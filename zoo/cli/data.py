@@ -1,0 +1,39 @@
+"""`zoo data`: what zoo keeps of images and weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from zoo import caches, folders
+from zoo.cli import console
+
+
+@click.group("data")
+def command() -> None:
+    """Show and clear what zoo keeps of images and weights."""
+
+
+@command.command("cache")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--clear", is_flag=True, help="Remove the named caches, or all.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def cache(names: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
+    """Show the caches and their sizes, or clear them.
+
+    All of it can be made or fetched again; ZOO_CACHE_LIMIT says how many GB of decoded images and
+    features are kept (50).
+    """
+    freed = caches.clear(names) if clear else None
+    found = [one for one in caches.caches() if clear or not names or one.name in names]
+    if as_json:
+        record = {"path": str(folders.cache()), "caches": [asdict(one) for one in found]}
+        console.as_json(record | ({} if freed is None else {"freed": freed}))
+        return
+    if freed is not None:
+        console.note(f"{freed / 1e6:,.1f} MB freed.")
+    if found:
+        rows = [[one.name, f"{one.bytes / 1e6:,.1f}", str(one.files), one.about] for one in found]
+        console.table(["cache", "MB", "files", "what"], rows, right="MB files")
+    console.note(f"The cache folder is {folders.cache()}.")
