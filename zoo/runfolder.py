@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import __version__, locks
 from zoo.errors import BadData, CannotCreate, InputMissing
-from zoo.files import append_line, sync_folder, write_json, write_text
+from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.spec import slug
 
@@ -167,6 +167,7 @@ def new(out: Path | None, name: str) -> Iterator[RunFolder]:
     folder = create(out, name)
     with locks.held(folder.path):
         _refuse_taken(folder.path, "")
+        clean(folder.path)
         yield folder
 
 
@@ -192,8 +193,14 @@ def create(out: Path | None, name: str) -> RunFolder:
 
 
 def _refuse_taken(folder: Path, who: str) -> None:
-    """Refuse a folder that holds anything but a lock; `who` is at work in it."""
-    if not any(item.name != locks.LOCK for item in folder.iterdir()):
+    """Refuse a folder that holds more than a run leaves that was killed before its first file.
+
+    Args:
+        folder: the run folder.
+        who: is at work in it, for the message; empty for nobody.
+    """
+    names = {item.name for item in folder.iterdir()} - {locks.LOCK}
+    if all(name.startswith(UNFINISHED) for name in names):
         return
     message = f"The output folder {folder} is not empty."
     hint = "Choose another --out, or zoo resume it if it is a run."
