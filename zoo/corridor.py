@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,13 +125,16 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
             return _carry_out(folder, draft, hears, stop, watchers, began=began)
 
 
-def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
+def resume(
+    path: str | Path, *, data: str | Path | None = None, listener: Listener | None = None
+) -> Run:
     """Go on with a run that was stopped, from its newest whole checkpoint.
 
     The plugins that observed it hear of it again, from `zoo_run_start` on.
 
     Args:
         path: the run folder.
+        data: where the run's images lie now; None for where they were.
         listener: hears how it goes.
 
     Raises:
@@ -146,10 +149,10 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
         files.clean(folder.path)
         if folder.has(runfolder.SUMMARY):
             return _finished(folder)
-        plan = folder.plan()
+        plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
         check_plugins(plan, catalog())
         found = None
-        if folder.has(runfolder.SPLIT):
+        if folder.has(runfolder.SPLIT) or folder.has(runfolder.METRICS):
             found = hot.room("checkpoints").newest_checkpoint(
                 folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
             )

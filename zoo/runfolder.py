@@ -119,17 +119,21 @@ class RunFolder:
         """
         file = self.path / name
         try:
-            value = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputMissing(
-                f"{file} cannot be read: {error.strerror}.",
-                hint="Name the folder of a run, such as runs/demo-1.",
-            ) from error
+            value = json.loads(self._bytes(name).decode())
         except ValueError as error:
             raise BadData(f"{file} is damaged: {error}.", hint="Restore it from a copy.") from error
         if not isinstance(value, dict):
             raise BadData(f"{file} holds no JSON object.", hint="Restore it from a copy.")
         return value
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise InputMissing(
+                f"{self.path / name} cannot be read: {error.strerror}.",
+                hint="Name the folder of a run, such as runs/demo-1, that is all there.",
+            ) from error
 
     def seals(self) -> dict[str, Any]:
         """What a checkpoint holds on to, so that it goes on in no other run than its own.
@@ -137,6 +141,9 @@ class RunFolder:
         Returns:
             `plan`: the plan as JSON, less what depends on where it runs; `classes` and `split`:
             SHA-256 of these files, hex.
+
+        Raises:
+            InputMissing: one of them is not there.
         """
         plan = self.read(PLAN)
         settings = {name: one for name, one in plan["settings"].items() if name != "data"}
@@ -144,9 +151,7 @@ class RunFolder:
         return {
             "plan": {**lasting, "settings": settings},
             **{
-                name.removesuffix(".json"): hashlib.sha256(
-                    (self.path / name).read_bytes()
-                ).hexdigest()
+                name.removesuffix(".json"): hashlib.sha256(self._bytes(name)).hexdigest()
                 for name in (CLASSES, SPLIT)
             },
         }
