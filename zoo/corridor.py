@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -278,7 +278,10 @@ def _train(
     found: Found | None,
 ) -> Run:
     """Train, measure, and write what the run leaves; observers hear of it."""
-    folder.keep_records(int(found.described["records"]) if found else 0)
+    if lost := folder.keep_records(int(found.described["records"]) if found else 0):
+        session.listener.note(
+            f"{runfolder.METRICS}: damaged; {lost} epochs before the checkpoint are missing from it."
+        )
     observers.start(watchers, folder.path, runfolder.PLAN)
 
     def append(record: EpochRecord) -> None:
@@ -346,7 +349,8 @@ def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
         if isinstance(error, Stopped) and not error.hint:
             error.hint = f"Go on with: zoo resume {folder.path}"
         if isinstance(error, Diverged):
-            folder.write(runfolder.DIAGNOSIS, error.facts)
+            with suppress(StorageFault):
+                folder.write(runfolder.DIAGNOSIS, error.facts)
         _say_ending(folder, status, error.exit_code, error.message, kept=status == "stopped")
         raise
     except MemoryError as error:
@@ -371,7 +375,9 @@ _SMALLER = "Use a smaller --batch-size or --image-size."
 
 
 def _say_ending(folder: RunFolder, status: str, code: int, reason: str, *, kept: bool) -> None:
-    if not kept:
-        runfolder.discard_if_unused(folder)
-    if folder.path.is_dir():
-        folder.finish(status, code, reason)
+    # What happened matters more than that a full disk has no room to note it.
+    with suppress(OSError, StorageFault):
+        if not kept:
+            runfolder.discard_if_unused(folder)
+        if folder.path.is_dir():
+            folder.finish(status, code, reason)

@@ -50,7 +50,7 @@ def seal(folder: Path, contents: Mapping[str, bytes], facts: Mapping[str, Any]) 
         for name, data in contents.items()
     }
     said = {"schema": SCHEMA, "files": files, **facts}
-    write_json(folder / MANIFEST, {**said, "sha256": _own_hash(said)})
+    write_json(folder / MANIFEST, {**said, "sha256": own_hash(said)})
 
 
 def verified(folder: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _read(file: Path) -> dict[str, Any]:
         own = said.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise Damaged(f"{file} is missing or damaged.") from error
-    if own != _own_hash(said):
+    if own != own_hash(said):
         raise Damaged(f"{file} was changed: its SHA-256 of itself is wrong.")
     if not _makes_sense(said):
         raise Damaged(f"{file} is no manifest.")
@@ -141,5 +141,6 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def _own_hash(said: Mapping[str, Any]) -> str:
+def own_hash(said: Mapping[str, Any]) -> str:
+    """SHA-256, hex, of what a JSON file says, whatever its layout."""
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -85,17 +85,22 @@ class RunFolder:
         if not file.exists():
             return []
         found = []
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_bytes().splitlines():
             try:
                 found.append(json.loads(line))
             except ValueError:
                 break
         return found
 
-    def keep_records(self, count: int) -> None:
-        """Cut metrics.jsonl down to its first `count` lines: what came later will come again."""
+    def keep_records(self, count: int) -> int:
+        """Cut metrics.jsonl down to its first `count` lines: what came later will come again.
+
+        Returns:
+            How many of them are lost, the file having been damaged.
+        """
         lines = [json.dumps(record) for record in self.records()[:count]]
         write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
+        return count - len(lines)
 
     def has(self, name: str) -> bool:
         """Whether one of the folder's files is there."""

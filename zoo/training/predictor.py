@@ -17,7 +17,8 @@ from torch import Tensor
 from zoo.data.decode import decode, upright_rgb
 from zoo.data.preprocess import pixels
 from zoo.errors import BadWeights
-from zoo.files import write_bytes, write_json
+from zoo.files import make_folder, write_bytes, write_json
+from zoo.manifest import own_hash
 from zoo.training import threads
 from zoo.training.assemble import Maker, build_model
 from zoo.training.feeds import FEATURE_BATCH, pixel_features
@@ -36,7 +37,7 @@ WEIGHTS, CARD = "model.safetensors", "model.json"
 #: what a model's card must say
 _NEEDED = {
     *("spec", "classes", "preprocess", "backbone", "head", "views", "features", "sha256"),
-    *("precision", "channels_last", "layout"),
+    *("precision", "channels_last", "layout", "card_sha256"),
 }
 
 
@@ -146,14 +147,15 @@ def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
 
 def save_model(folder: Path, model: Model, card: dict[str, Any]) -> None:
     """Write `model.safetensors` and, last, `model.json` with its hash."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.state_dict().items()
     }
     data = save(tensors)
     write_bytes(folder / WEIGHTS, data)
-    write_json(folder / CARD, {**card, "sha256": hashlib.sha256(data).hexdigest()})
+    said = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    write_json(folder / CARD, {**said, "card_sha256": own_hash(said)})
 
 
 def load_model(
@@ -188,7 +190,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """`model.json` as it stands; the caller has made sure that it is there.
 
     Raises:
-        BadWeights: it is no JSON object with the needed keys.
+        BadWeights: it is no JSON object with the needed keys, or was changed.
     """
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -198,5 +200,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise BadWeights(message, hint="Restore it from a copy of the run.") from error
     if missing:
         message = f"{folder / CARD} lacks {', '.join(missing)}."
+        raise BadWeights(message, hint="Restore it from a copy of the run.")
+    if card.pop("card_sha256") != own_hash(card):
+        message = f"{folder / CARD} was changed: its SHA-256 of itself is wrong."
         raise BadWeights(message, hint="Restore it from a copy of the run.")
     return card  # type: ignore[no-any-return]
