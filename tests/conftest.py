@@ -108,13 +108,14 @@ def _offer(namespace: str, kind: Kind, parts: Iterable[zoo.Component]) -> Offer:
     return Offer(source, components={kind: tuple(parts)})
 
 
-def tiny_catalog(**changes: Any) -> Catalog:  # noqa: ANN401 - fields of a component
-    """First-party heads and losses, and one tiny backbone of a third party."""
+def tiny_catalog(*, losses: Iterable[zoo.Component] = (), **changes: Any) -> Catalog:  # noqa: ANN401 - fields of a component
+    """First-party heads and losses, and of a third party one tiny backbone and `losses`."""
     return assemble(
         [
             _offer("heads", "head", zoo_heads.zoo_heads()),
             _offer("losses", "loss", zoo_losses.zoo_losses()),
             _offer("tiny", "backbone", [replace(NET, **changes)]),
+            _offer("tiny", "loss", losses),
         ]
     )
 

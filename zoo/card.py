@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo import inside
+from zoo import inside, manifest
 from zoo.components import Preprocess, preprocess_from_json
 from zoo.contracts import HeadContext
 from zoo.errors import BadData, BadWeights
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from zoo.components import Kind
 
+#: the key of the hash of all the others: a flipped bit is no other preprocessing
+OWN_HASH = "card_sha256"
 _LARGEST = SETTINGS["image_size"].maximum or 0
 
 
@@ -67,7 +69,10 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / MODEL_CARD
     try:
-        return _card(inside.read_object(path))
+        said = inside.read_object(path)
+        if said.pop(OWN_HASH) != manifest.own_hash(said):
+            raise ValueError("its SHA-256 of itself is wrong: it was changed")  # noqa: TRY301 - told below
+        return _card(said)
     except KeyError as error:
         reason = f"it lacks {error}"
     except BadData as error:

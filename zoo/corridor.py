@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +126,16 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
             return _carry_out(folder, draft, hears, stop, watchers, began=began)
 
 
-def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
+def resume(
+    path: str | Path, *, data: str | Path | None = None, listener: Listener | None = None
+) -> Run:
     """Go on with a run that was stopped, from its newest whole checkpoint.
 
     The plugins that observed it hear of it again, from `zoo_run_start` on.
 
     Args:
         path: the run folder.
+        data: where the run's images lie now; None for where they were.
         listener: hears how it goes.
 
     Raises:
@@ -147,10 +150,10 @@ def resume(path: str | Path, *, listener: Listener | None = None) -> Run:
         files.clean(folder.path)
         if folder.has(runfolder.SUMMARY):
             return _finished(folder)
-        plan = folder.plan()
+        plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
         check_plugins(plan, catalog())
         found = None
-        if folder.has(runfolder.SPLIT):
+        if folder.has(runfolder.SPLIT) or folder.has(runfolder.METRICS):
             found = hot.room("checkpoints").newest_checkpoint(
                 folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
             )
@@ -277,7 +280,10 @@ def _train(
     found: Found | None,
 ) -> Run:
     """Train, measure, and write what the run leaves; observers hear of it."""
-    folder.keep_records(int(found.described["records"]) if found else 0)
+    if lost := folder.keep_records(int(found.described["records"]) if found else 0):
+        session.listener.note(
+            f"{runfolder.METRICS}: damaged; {lost} epochs before the checkpoint are missing."
+        )
     observers.start(watchers, folder.path, runfolder.PLAN)
 
     def append(record: EpochRecord) -> None:
@@ -345,7 +351,8 @@ def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
         if isinstance(error, Stopped) and not error.hint:
             error.hint = f"Go on with: zoo resume {folder.path}"
         if isinstance(error, Diverged):
-            folder.write(runfolder.DIAGNOSIS, error.facts)
+            with suppress(StorageFault):
+                folder.write(runfolder.DIAGNOSIS, error.facts)
         _say_ending(folder, status, error.exit_code, error.message, kept=status == "stopped")
         raise
     except MemoryError as error:
@@ -370,7 +377,9 @@ _SMALLER = "Use a smaller --batch-size or --image-size."
 
 
 def _say_ending(folder: RunFolder, status: str, code: int, reason: str, *, kept: bool) -> None:
-    if not kept:
-        runfolder.discard_if_unused(folder)
-    if folder.path.is_dir():
-        folder.finish(status, code, reason)
+    # What happened matters more than that a full disk has no room to note it.
+    with suppress(OSError, StorageFault):
+        if not kept:
+            runfolder.discard_if_unused(folder)
+        if folder.path.is_dir():
+            folder.finish(status, code, reason)

@@ -8,6 +8,7 @@ which a test may end the process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -28,6 +29,8 @@ CRASH_AT = "ZOO_CRASH_AT"
 CRASH_LOG = "ZOO_CRASH_LOG"
 #: names of what is not finished, or on its way out
 UNFINISHED, TRASH = ".tmp-", ".trash-"
+#: there is no room left
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _passed = 0
 
 
@@ -51,7 +54,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         StorageFault: the disk is full, or the folder is gone or not writable; `path` is unchanged.
     """
     temp = path.with_name(f"{UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}")
-    with _faults(path):
+    with _faults(path, len(data)):
         try:
             crash_point(f"before {path.name}")
             with temp.open("xb", buffering=0) as stream:
@@ -101,9 +104,22 @@ def append_line(path: Path, line: str) -> None:
     crash_point(f"kept a line of {path.name}")
 
 
+def make_folder(path: Path) -> None:
+    """A folder, if it is not there, inside one that is.
+
+    Raises:
+        StorageFault: it cannot be made.
+    """
+    with _faults(path):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which gets its name `path` when the block is left without an error.
+
+    The folder that it lies in is made if need be.
 
     Raises:
         StorageFault: it cannot be made or named; nothing of it is left.
@@ -111,7 +127,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     temp = path.with_name(f"{UNFINISHED}{path.name}-{secrets.token_hex(4)}")
     with _faults(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)  # its own parent is not made again if it went away
             temp.mkdir()
             yield temp
             sync_folder(temp)
@@ -168,8 +184,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def _faults(path: Path, size: int = 0) -> Iterator[None]:
     """What the system refuses, as an error that says what could not be written.
+
+    Args:
+        path: what is written.
+        size: of it, bytes; 0 where that is no matter.
 
     Raises:
         StorageFault: the system refused.
@@ -177,6 +197,7 @@ def _faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"Cannot write {path}: {error.strerror or error}."
+        needed = f" ({size:,} bytes)" if size and error.errno in _FULL else ""
+        message = f"Cannot write {path}: {error.strerror or error}{needed}."
         hint = "Free space, or make the folder writable; what was there before is unchanged."
         raise StorageFault(message, hint=hint) from error

@@ -9,7 +9,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zoo.errors import CannotCreate, StorageFault
+from zoo.errors import CannotCreate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +41,8 @@ def held(folder: Path) -> Iterator[None]:
     ended; what the file says is only for the message.
 
     Raises:
-        CannotCreate: another process holds it; the message names it.
-        StorageFault: the lock file cannot be opened.
+        CannotCreate: another process holds it, and the message names it; or the folder is not
+            writable.
     """
     file = folder / LOCK
     descriptor = _locked(file)
@@ -77,7 +77,8 @@ def _locked(file: Path) -> int:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
             message = f"The lock {file} cannot be opened: {error.strerror}."
-            raise StorageFault(message, hint="Make the run folder writable.") from error
+            hint = "Make the run folder writable, or choose another --out."
+            raise CannotCreate(message, hint=hint) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

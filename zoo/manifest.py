@@ -50,7 +50,7 @@ def seal(folder: Path, contents: Mapping[str, bytes], facts: Mapping[str, Any]) 
         for name, data in contents.items()
     }
     said = {"schema": SCHEMA, "files": files, **facts}
-    write_json(folder / MANIFEST, {**said, "sha256": _own_hash(said)})
+    write_json(folder / MANIFEST, {**said, "sha256": own_hash(said)})
 
 
 def verified(folder: Path) -> dict[str, Any]:
@@ -69,17 +69,30 @@ def verified(folder: Path) -> dict[str, Any]:
             f"{SCHEMA}).",
             hint="Upgrade zoo-registry to the version that the run was made with, or a later one.",
         )
-    for name, described in said["files"].items():
-        file = folder / name
-        if file.parent != folder or name in {"", ".", ".."}:
-            raise Refused(f"{folder / MANIFEST} names a file outside of its folder: {name!r}.")
-        refuse_link(file)
-        data = _bytes(file)
-        if len(data) != described["size"]:
-            raise Damaged(f"{file} has {len(data)} bytes instead of {described['size']}.")
-        if hashlib.sha256(data).hexdigest() != described["sha256"]:
-            raise Damaged(f"{file} was changed: its SHA-256 is not the one in {MANIFEST}.")
+    for name in said["files"]:
+        part(folder, name, said)
     return said
+
+
+def part(folder: Path, name: str, said: Mapping[str, Any]) -> bytes:
+    """One file of a folder, its bytes being what the manifest `said` that they are.
+
+    Raises:
+        Damaged: it is missing, cut short, changed, or not vouched for.
+        Refused: it lies outside of its folder, or is a link.
+    """
+    file = folder / name
+    if file.parent != folder or name in {"", ".", ".."}:
+        raise Refused(f"{folder / MANIFEST} names a file outside of its folder: {name!r}.")
+    if name not in said["files"]:
+        raise Damaged(f"{folder / MANIFEST} does not vouch for {name}.")
+    refuse_link(file)
+    data, described = _bytes(file), said["files"][name]
+    if len(data) != described["size"]:
+        raise Damaged(f"{file} has {len(data)} bytes instead of {described['size']}.")
+    if hashlib.sha256(data).hexdigest() != described["sha256"]:
+        raise Damaged(f"{file} was changed: its SHA-256 is not the one in {MANIFEST}.")
+    return data
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -91,9 +104,23 @@ def _read(file: Path) -> dict[str, Any]:
         own = said.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise Damaged(f"{file} is missing or damaged.") from error
-    if own != _own_hash(said):
+    if own != own_hash(said):
         raise Damaged(f"{file} was changed: its SHA-256 of itself is wrong.")
+    if not _makes_sense(said):
+        raise Damaged(f"{file} is no manifest.")
     return dict(said)
+
+
+def _makes_sense(said: Mapping[str, Any]) -> bool:
+    """Whether a manifest has the form of one: its own hash says only that nobody changed it."""
+    schema, files = said.get("schema"), said.get("files")
+    return (
+        isinstance(schema, int)
+        and isinstance(files, dict)
+        and all(
+            isinstance(one, dict) and {"size", "sha256"} <= one.keys() for one in files.values()
+        )
+    )
 
 
 def _bytes(file: Path) -> bytes:
@@ -116,5 +143,6 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def _own_hash(said: Mapping[str, Any]) -> str:
+def own_hash(said: Mapping[str, Any]) -> str:
+    """SHA-256, hex, of what a JSON file says, whatever its layout."""
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import __version__, locks
 from zoo.errors import BadData, CannotCreate, InputMissing
-from zoo.files import append_line, sync_folder, write_json, write_text
+from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.spec import slug
 
@@ -85,17 +85,22 @@ class RunFolder:
         if not file.exists():
             return []
         found = []
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_bytes().splitlines():
             try:
                 found.append(json.loads(line))
             except ValueError:
                 break
         return found
 
-    def keep_records(self, count: int) -> None:
-        """Cut metrics.jsonl down to its first `count` lines: what came later will come again."""
+    def keep_records(self, count: int) -> int:
+        """Cut metrics.jsonl down to its first `count` lines: what came later will come again.
+
+        Returns:
+            How many of them are lost, the file having been damaged.
+        """
         lines = [json.dumps(record) for record in self.records()[:count]]
         write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
+        return count - len(lines)
 
     def has(self, name: str) -> bool:
         """Whether one of the folder's files is there."""
@@ -119,17 +124,21 @@ class RunFolder:
         """
         file = self.path / name
         try:
-            value = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputMissing(
-                f"{file} cannot be read: {error.strerror}.",
-                hint="Name the folder of a run, such as runs/demo-1.",
-            ) from error
+            value = json.loads(self._bytes(name).decode())
         except ValueError as error:
             raise BadData(f"{file} is damaged: {error}.", hint="Restore it from a copy.") from error
         if not isinstance(value, dict):
             raise BadData(f"{file} holds no JSON object.", hint="Restore it from a copy.")
         return value
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise InputMissing(
+                f"{self.path / name} cannot be read: {error.strerror}.",
+                hint="Name the folder of a run, such as runs/demo-1, that is all there.",
+            ) from error
 
     def seals(self) -> dict[str, Any]:
         """What a checkpoint holds on to, so that it goes on in no other run than its own.
@@ -137,6 +146,9 @@ class RunFolder:
         Returns:
             `plan`: the plan as JSON, less what depends on where it runs; `classes` and `split`:
             SHA-256 of these files, hex.
+
+        Raises:
+            InputMissing: one of them is not there.
         """
         plan = self.read(PLAN)
         settings = {name: one for name, one in plan["settings"].items() if name != "data"}
@@ -144,9 +156,7 @@ class RunFolder:
         return {
             "plan": {**lasting, "settings": settings},
             **{
-                name.removesuffix(".json"): hashlib.sha256(
-                    (self.path / name).read_bytes()
-                ).hexdigest()
+                name.removesuffix(".json"): hashlib.sha256(self._bytes(name)).hexdigest()
                 for name in (CLASSES, SPLIT)
             },
         }
@@ -167,6 +177,7 @@ def new(out: Path | None, name: str) -> Iterator[RunFolder]:
     folder = create(out, name)
     with locks.held(folder.path):
         _refuse_taken(folder.path, "")
+        clean(folder.path)
         yield folder
 
 
@@ -192,8 +203,14 @@ def create(out: Path | None, name: str) -> RunFolder:
 
 
 def _refuse_taken(folder: Path, who: str) -> None:
-    """Refuse a folder that holds anything but a lock; `who` is at work in it."""
-    if not any(item.name != locks.LOCK for item in folder.iterdir()):
+    """Refuse a folder that holds more than a run leaves that was killed before its first file.
+
+    Args:
+        folder: the run folder.
+        who: is at work in it, for the message; empty for nobody.
+    """
+    names = {item.name for item in folder.iterdir()} - {locks.LOCK}
+    if all(name.startswith(UNFINISHED) for name in names):
         return
     message = f"The output folder {folder} is not empty."
     hint = "Choose another --out, or zoo resume it if it is a run."

@@ -11,10 +11,11 @@ from zoo.cli.run import show
 
 @click.command("resume")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", metavar="PATH", help="Where the run's images lie now, if they were moved.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def command(run: Path, *, as_json: bool) -> None:
+def command(run: Path, *, data: str | None, as_json: bool) -> None:
     """Go on with RUN, the folder of a run that was stopped, from its newest checkpoint."""
     from zoo.cli.progress import listener
     from zoo.corridor import resume
 
-    show(resume(run, listener=listener(quiet=False)), as_json=as_json)
+    show(resume(run, data=data, listener=listener(quiet=False)), as_json=as_json)

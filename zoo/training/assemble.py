@@ -294,7 +294,7 @@ def _touched(total: Tensor | int, parameters: list[nn.Parameter]) -> list[bool]:
 def loss_terms(
     maker: Maker, loss: nn.Module, output: HeadOutput, batch: Batch
 ) -> dict[str, Tensor]:
-    """A loss's terms by name, checked: at least one, each a scalar tensor.
+    """A loss's terms by name, checked: at least one, each a scalar tensor of real numbers.
 
     Raises:
         PluginFault: the loss breaks the contract.
@@ -304,12 +304,28 @@ def loss_terms(
     good = (
         isinstance(terms, dict)
         and terms
-        and all(isinstance(term, Tensor) and term.ndim == 0 for term in terms.values())
+        and all(
+            isinstance(term, Tensor) and term.ndim == 0 and term.is_floating_point()
+            for term in terms.values()
+        )
     )
     if not good:
-        message = f"{maker.title} must give a dict of scalar tensors by term name."
+        message = f"{maker.title} must give a dict of scalar tensors (floats) by term name."
         raise PluginFault(message, hint="Report it to the plugin's author.")
     return terms  # type: ignore[no-any-return]
+
+
+def total_loss(maker: Maker, terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of a loss's terms, to be differentiated.
+
+    Raises:
+        PluginFault: nothing that is trained leads to it.
+    """
+    total = torch.stack(list(terms.values())).sum()
+    if not total.requires_grad:
+        message = f"{maker.title} gave a loss that depends on nothing that is trained."
+        raise PluginFault(message, hint="Report it to the plugin's author.")
+    return total
 
 
 def build_model(

@@ -9,6 +9,7 @@ point to checkpoints; they are hints, the manifests decide. The two newest are k
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,13 @@ class Found:
         folder: where it is.
         described: as it was given to `save_checkpoint`.
         position: of the phase in progress.
+        manifest: what vouches for its files.
     """
 
     folder: Path
     described: Mapping[str, Any]
-    position: Mapping[str, Any]
+    position: Position
+    manifest: Mapping[str, Any]
 
 
 def save_checkpoint(
@@ -127,15 +130,16 @@ def newest_checkpoint(
     """
     manifest.refuse_link(folder)
     candidates = _by_age(folder)
-    for candidate in reversed(candidates):
+    for place, candidate in enumerate(reversed(candidates)):
         try:
-            said = manifest.verified(candidate)
-            described = json.loads((candidate / _POSITION).read_bytes())
+            found = _read(candidate)
         except manifest.Damaged as error:
-            note(f"checkpoint: {error.message} Going back to the one before.")
+            note(f"checkpoint: {error.message}")
             continue
-        _refuse_another(candidate, said["seals"], seals)
-        return Found(candidate, described, described["position"])
+        _refuse_another(candidate, found.manifest["seals"], seals)
+        if place:
+            note(f"checkpoint: going on from the one before, {candidate.name}.")
+        return found
     if candidates or (folder / LAST).exists():
         raise BadData(
             f"No checkpoint in {folder} is whole (of {len(candidates)}).",
@@ -144,16 +148,41 @@ def newest_checkpoint(
     return None
 
 
+def _read(candidate: Path) -> Found:
+    """A checkpoint's account of itself, all of its files being whole.
+
+    Raises:
+        Damaged: they are not, or it is no checkpoint.
+        Mismatch: a newer zoo wrote it.
+        Refused: it reaches outside of its folder.
+    """
+    said = manifest.verified(candidate)
+    for name in (_STATE, _OPTIMIZER, _BEST_STATE):
+        if name not in said["files"]:
+            raise manifest.Damaged(f"{candidate} holds no {name}.")
+    try:
+        described = json.loads(manifest.part(candidate, _POSITION, said))
+        seals = said["seals"]
+        if not isinstance(seals["plan"], dict):
+            raise TypeError  # noqa: TRY301 - told as damage below
+        return Found(candidate, described, Position(**described["position"]), said)
+    except (ValueError, KeyError, TypeError) as error:
+        raise manifest.Damaged(f"{candidate} is no checkpoint of a run.") from error
+
+
 def restore(task: Task, found: Found) -> None:
     """Put a checkpoint's state into a task that was built from the same plan.
 
     Raises:
         Mismatch: its tensors do not fit the modules as they are installed now.
+        Damaged: it was changed since it was found.
     """
-    files = {
-        name: load((found.folder / name).read_bytes()) for name in (_STATE, _OPTIMIZER, _BEST_STATE)
+    parts = {
+        name: manifest.part(found.folder, name, found.manifest)
+        for name in (_STATE, _OPTIMIZER, _BEST_STATE)
     }
     try:
+        files = {name: load(data) for name, data in parts.items()}
         task.learner.restore(files[_STATE])
         _restore_optimizer(task.optimizer, files[_OPTIMIZER])
     except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
@@ -163,7 +192,7 @@ def restore(task: Task, found: Found) -> None:
             hint="Install the versions named in plan.json.",
         ) from error
     task.best_state = files[_BEST_STATE]
-    task.position = Position(**found.position)
+    task.position = copy.deepcopy(found.position)
 
 
 def _by_age(folder: Path) -> list[Path]:
@@ -186,10 +215,11 @@ def _is_whole(folder: Path) -> bool:
 def _refuse_another(candidate: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Go on in the run that the checkpoint is of, and in no other."""
     differing = [f"{name}.json" for name in ("classes", "split") if then.get(name) != now[name]]
+    was, is_now = _flat(then["plan"]), _flat(now["plan"])
     differing += [
-        f"plan.json: {key} is {now['plan'].get(key)!r}, was {then['plan'].get(key)!r}"[:300]
-        for key in sorted({*then["plan"], *now["plan"]})
-        if then["plan"].get(key) != now["plan"].get(key)
+        f"plan.json: {key} is {is_now.get(key)!r}, was {was.get(key)!r}"[:300]
+        for key in sorted({*was, *is_now})
+        if was.get(key) != is_now.get(key)
     ]
     if differing:
         listed = "\n".join(f"  {line}" for line in differing)
@@ -197,6 +227,14 @@ def _refuse_another(candidate: Path, then: Mapping[str, Any], now: Mapping[str, 
             f"The run is not the one that {candidate} was saved in. Changed since:\n{listed}",
             hint="Put the files back, or start a new run with zoo run.",
         )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, one in value.items():
+        flat |= _flat(one, f"{prefix}{key}.") if isinstance(one, dict) else {f"{prefix}{key}": one}
+    return flat
 
 
 def _refuse_infinite(tensors: Mapping[str, Mapping[str, Tensor]], task: Task) -> None:

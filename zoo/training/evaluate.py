@@ -7,6 +7,7 @@ it is small enough to be looked at, is torchmetrics'.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo.errors import Diverged
 from zoo.history import wilson
 
 if TYPE_CHECKING:
@@ -58,7 +60,12 @@ class Scores:
 
 
 def quick_scores(logits: Tensor, target: Tensor) -> tuple[float, float]:
-    """Top-1 and macro F1 alone, both 0..1, of logits `[N, C]` and class indices `[N]`."""
+    """Top-1 and macro F1 alone, both 0..1, of logits `[N, C]` and class indices `[N]`.
+
+    Both are NaN where a logit is not finite: then there is no answer to count.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        return math.nan, math.nan
     answers, target = logits.argmax(1).cpu(), target.cpu()
     return _top1(answers, target), _macro_f1(answers, target, logits.shape[1])
 
@@ -69,7 +76,15 @@ def score_numpy(logits: Tensor, target: NDArray[np.int64]) -> Scores:
 
 
 def score(logits: Tensor, target: Tensor) -> Scores:
-    """All figures, of logits `[N, C]` and class indices `[N]`."""
+    """All figures, of logits `[N, C]` and class indices `[N]`.
+
+    Raises:
+        Diverged: a logit is not finite: the model has no answer there.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        bad = int((~torch.isfinite(logits)).any(1).sum())
+        message = f"The model's answers to {bad} of {len(logits)} images are not finite."
+        raise Diverged(message, hint="Train it again with a lower --lr.")
     classes = logits.shape[1]
     answers, target = logits.argmax(1).cpu(), target.cpu()
     columns = {name: values.tolist() for name, values in _by_class(answers, target, classes)}

@@ -20,7 +20,7 @@ from zoo.data import draws
 from zoo.errors import Diverged
 from zoo.history import EpochRecord
 from zoo.training import optimise
-from zoo.training.assemble import Maker, loss_terms
+from zoo.training.assemble import Maker, loss_terms, total_loss
 from zoo.training.ledger import Entry, Ledger
 from zoo.training.order import batches, epoch_order
 
@@ -216,7 +216,7 @@ def _step(task: Task, samples: np.ndarray, ledger: Ledger) -> None:
         terms = loss_terms(learner.blame, learner.loss, output, _batch(task, samples))
     terms = {name: term.float() for name, term in terms.items()}
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    total_loss(learner.blame, terms).backward()  # type: ignore[no-untyped-call]
     norm = optimise.clip(optimizer, phase.recipe.clip)
     ledger.note(optimizer, samples, terms, norm)
     optimizer.step()
@@ -264,8 +264,9 @@ def _record(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
         step=position.step,
         loss=sum(terms.values()),
         terms=terms,
-        top1=figures[0] if figures else None,
-        macro_f1=figures[1] if figures else None,
+        # JSON has no name for what is no number.
+        top1=figures[0] if figures and math.isfinite(figures[0]) else None,
+        macro_f1=figures[1] if figures and math.isfinite(figures[1]) else None,
         lr=task.phase.recipe.head_lr * optimise.rate(position.step - 1, task.phase.recipe),
         images_per_second=0.0,
         seconds=0.0,

@@ -16,7 +16,8 @@ from torch import Tensor
 from zoo.data.decode import decode, upright_rgb
 from zoo.data.preprocess import pixels
 from zoo.errors import BadWeights
-from zoo.files import write_bytes, write_json
+from zoo.files import make_folder, write_bytes, write_json
+from zoo.manifest import own_hash
 from zoo.training import threads
 from zoo.training.assemble import Maker, build_model
 from zoo.training.feeds import FEATURE_BATCH, pixel_features
@@ -140,14 +141,15 @@ def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
 
 def save_model(folder: Path, model: Model, card: dict[str, Any]) -> None:
     """Write `model.safetensors` and, last, `model.json` with its hash."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.state_dict().items()
     }
     data = save(tensors)
     write_bytes(folder / WEIGHTS, data)
-    write_json(folder / CARD, {**card, "sha256": hashlib.sha256(data).hexdigest()})
+    said = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    write_json(folder / CARD, {**said, "card_sha256": own_hash(said)})
 
 
 def load_model(folder: Path, card: Card, makers: tuple[Maker, Maker]) -> Model:

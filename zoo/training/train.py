@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -161,9 +162,14 @@ def _validation(session: Session, *, probing: bool) -> Callable[[], tuple[float,
     def validate() -> tuple[float, float]:
         if not probing:
             session.features["val"] = split_features(session, "val", told=False)
-        return quick_scores(
+        figures = quick_scores(
             head_logits(session.model, session.features["val"], session.device), target
         )
+        if not all(math.isfinite(figure) for figure in figures):
+            session.listener.note(
+                "validation: the figure is no number; this epoch is never the best."
+            )
+        return figures
 
     return validate
 
