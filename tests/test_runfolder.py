@@ -119,16 +119,16 @@ def test_what_is_no_run_folder_is_missing(tmp_path: Path) -> None:
 
 def test_records_are_lines_that_can_be_cut_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.records() == []
+    assert [*folder.records()] == []
     for epoch in (1, 2, 3):
         folder.append(record(epoch, top1=None if epoch == 1 else 1 / 3))
     assert [one["epoch"] for one in folder.records()] == [1, 2, 3]
-    assert folder.records()[1]["top1"] == 1 / 3
+    assert [*folder.records()][1]["top1"] == 1 / 3
     before = (tmp_path / "metrics.jsonl").read_text()
     folder.keep_records(3)
     assert (tmp_path / "metrics.jsonl").read_text() == before
     folder.keep_records(1)
-    assert folder.records() == [record(1, top1=None).to_json()]
+    assert [*folder.records()] == [record(1, top1=None).to_json()]
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     folder.append(record(1))
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"phase": "pro')
-    assert folder.records() == [record(1).to_json()]
+    assert [*folder.records()] == [record(1).to_json()]
     folder.keep_records(1)
     folder.append(record(2))
     assert [one["epoch"] for one in folder.records()] == [1, 2]

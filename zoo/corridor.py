@@ -25,6 +25,7 @@ from zoo import (
     summary,
 )
 from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data, survey_data
+from zoo.encoding import line
 from zoo.errors import (
     Diverged,
     Mismatch,
@@ -114,8 +115,8 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
         draft = prepare(spec, given, registry_file=registry_file, listener=hears)
-        for line in draft.notes():
-            hears.note(line)
+        for note in draft.notes():
+            hears.note(note)
         watchers = observers.select(observe, hears.note)
         if draft.dataset.table.layout != "table":  # a table may lie anywhere
             runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
@@ -333,8 +334,9 @@ def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # no
     """The teacher's logits `[n_train, C]`, by its own preprocessing, in training order."""
     teacher = inference.load(plan.teacher, device=str(plan["device"]))
     if teacher.classes != dataset.classes:
+        named = ", ".join(map(line, teacher.classes[:8]))
         raise Mismatch(
-            f"The teacher {plan.teacher} knows other classes: {', '.join(teacher.classes[:8])}.",
+            f"The teacher {plan.teacher} knows other classes: {named}.",
             hint="A teacher is a finished run on the same classes.",
         )
     paths = [dataset.table.rows[row].path for row in dataset.rows("train")]

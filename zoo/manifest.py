@@ -83,7 +83,10 @@ def part(folder: Path, name: str, said: Mapping[str, Any]) -> bytes:
     """
     file = folder / name
     if file.parent != folder or name in {"", ".", ".."}:
-        raise Refused(f"{folder / MANIFEST} names a file outside of its folder: {name!r}.")
+        raise Refused(
+            f"{folder / MANIFEST} names a file outside of its folder: {name!r}.",
+            hint="Do not trust this run folder: zoo writes no such thing.",
+        )
     if name not in said["files"]:
         raise Damaged(f"{folder / MANIFEST} does not vouch for {name}.")
     refuse_link(file)

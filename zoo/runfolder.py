@@ -7,11 +7,12 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__, locks
-from zoo.errors import BadData, CannotCreate, InputMissing
+from zoo import __version__, inside, locks
+from zoo.errors import CannotCreate, InputMissing
 from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.spec import slug
@@ -36,6 +37,8 @@ MODEL = "model"
 MODEL_WEIGHTS = "model.safetensors"
 MODEL_CARD = "model.json"
 _MAX_NUMBER = 100_000
+#: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
+_MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
 _MAY_CHANGE = {"data", "device", "zoo", "packages", "observe"}
 
@@ -79,18 +82,17 @@ class RunFolder:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""
         append_line(self.path / METRICS, json.dumps(record.to_json(), allow_nan=False))
 
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that was cut off is left out."""
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl, up to the first that was cut off or is none of ours."""
         file = self.path / METRICS
         if not file.exists():
-            return []
-        found = []
-        for line in file.read_bytes().splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
-        return found
+            return
+        with file.open("rb") as stream:
+            while line := stream.readline(_MAX_LINE):
+                try:
+                    yield json.loads(line)
+                except (ValueError, RecursionError):
+                    return
 
     def keep_records(self, count: int) -> int:
         """Cut metrics.jsonl down to its first `count` lines: what came later will come again.
@@ -98,7 +100,7 @@ class RunFolder:
         Returns:
             How many of them are lost, the file having been damaged.
         """
-        lines = [json.dumps(record) for record in self.records()[:count]]
+        lines = [json.dumps(record) for record in islice(self.records(), count)]
         write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
         return count - len(lines)
 
@@ -120,25 +122,24 @@ class RunFolder:
 
         Raises:
             InputMissing: it is not there.
-            BadData: it is no JSON object.
+            BadData: it is no JSON object, or far too large for one.
         """
-        file = self.path / name
-        try:
-            value = json.loads(self._bytes(name).decode())
-        except ValueError as error:
-            raise BadData(f"{file} is damaged: {error}.", hint="Restore it from a copy.") from error
-        if not isinstance(value, dict):
-            raise BadData(f"{file} holds no JSON object.", hint="Restore it from a copy.")
-        return value
+        with self._readable(name) as file:
+            return inside.read_object(file, limit=_MAX_BYTES)
 
-    def _bytes(self, name: str) -> bytes:
+    @contextlib.contextmanager
+    def _readable(self, name: str) -> Iterator[Path]:
         try:
-            return (self.path / name).read_bytes()
+            yield self.path / name
         except OSError as error:
             raise InputMissing(
                 f"{self.path / name} cannot be read: {error.strerror}.",
                 hint="Name the folder of a run, such as runs/demo-1, that is all there.",
             ) from error
+
+    def _hash(self, name: str) -> str:
+        with self._readable(name) as file, file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def seals(self) -> dict[str, Any]:
         """What a checkpoint holds on to, so that it goes on in no other run than its own.
@@ -155,10 +156,7 @@ class RunFolder:
         lasting = {key: value for key, value in plan.items() if key not in _MAY_CHANGE}
         return {
             "plan": {**lasting, "settings": settings},
-            **{
-                name.removesuffix(".json"): hashlib.sha256(self._bytes(name)).hexdigest()
-                for name in (CLASSES, SPLIT)
-            },
+            **{name.removesuffix(".json"): self._hash(name) for name in (CLASSES, SPLIT)},
         }
 
     def finish(self, status: str, code: int, reason: str = "") -> None:
@@ -266,7 +264,9 @@ def find(path: Path) -> RunFolder:
 
     Raises:
         InputMissing: there is no run.
+        Refused: something in it is a link.
     """
+    inside.refuse_links(path)
     if not (path / PLAN).is_file():
         message = f"{path} is no run folder: it holds no {PLAN}."
         raise InputMissing(message, hint="Name the folder of a run, such as runs/demo-1.")

@@ -252,7 +252,7 @@ def _show_run(run: RunFolder, *, as_json: bool) -> None:
             "data": plan.data,
             "status": str(summary.get("status") or ended.get("status") or "not finished"),
             "because": str(ended.get("reason", "")),
-            "epochs": str(len(run.records())),
+            "epochs": str(sum(1 for _ in run.records())),
             **{part: _figures(summary.get(part)) for part in ("val", "test")},
             "device": _device(summary.get("device")),
         }

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo.contracts import Batch, HeadOutput
 from zoo.data import draws
+from zoo.encoding import line
 from zoo.errors import Diverged
 from zoo.history import EpochRecord
 from zoo.training import optimise
@@ -307,7 +308,7 @@ def _diverged(task: Task, entry: Entry, names: list[str]) -> Diverged:
     lr = phase.recipe.head_lr * optimise.rate(step, phase.recipe)
     values = {**entry.terms, "gradient norm": entry.norm}
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
-    batch = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+    batch = ", ".join(map(line, names[:_NAMED])) + (" ..." if len(names) > _NAMED else "")
     return Diverged(
         f"The loss is not finite at step {step} of the {phase.name} phase "
         f"(epoch {epoch}, learning rate {lr:.3g}): {shown}. "
