@@ -114,7 +114,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
-        draft = prepare(spec, given, registry_file=registry_file, listener=hears)
+        draft = prepare(spec, given, registry_file=registry_file, listener=hears, pause=stop.check)
         for note in draft.notes():
             hears.note(note)
         watchers = observers.select(observe, hears.note)
@@ -158,9 +158,9 @@ def resume(
             found = hot.room("checkpoints").newest_checkpoint(
                 folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
             )
-            draft = prove(plan, same_data(folder, plan, hears), phases=plan.phases)
+            draft = prove(plan, same_data(folder, plan, hears, stop.check), phases=plan.phases)
         else:  # it was ended before it had written which image is in which part
-            draft = prove(plan, survey_data(plan, hears))
+            draft = prove(plan, survey_data(plan, hears, stop.check))
             _write_data(folder, draft)
         watchers = observers.select(folder.observers(), hears.note)
         folder.remove(runfolder.EXIT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo import hot, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
+from zoo.data.hashes import Hashes
 from zoo.data.ingest import cores
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, Refused, UsageError
@@ -19,7 +21,7 @@ from zoo.resolve import resolve, settle
 from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from zoo.phases import PhasePlan
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
 #: the largest class over the smallest, from which a warning is due
 _UNBALANCED = 10
+#: a stage that is over sooner is not worth showing, seconds
+_NOTEWORTHY = 1.0
+
+
+def _go_on() -> None:
+    """Nobody asks to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,16 @@ def prepare(
     *,
     registry_file: Path | None = None,
     listener: Listener | None = None,
+    pause: Callable[[], None] = _go_on,
 ) -> Draft:
     """Everything up to the first byte written: the plan, settled and proved.
+
+    Args:
+        spec: `backbone+head+loss`, or an entry's name.
+        given: settings by name.
+        registry_file: one more registry.toml.
+        listener: hears what is odd.
+        pause: called between files that are hashed; raises when somebody asked to stop.
 
     Raises:
         ZooError: anything that is wrong with the spec, the settings or the data.
@@ -81,32 +97,62 @@ def prepare(
             "There is no data to train on.",
             hint="Add --data FOLDER (one folder per class), or --data demo for a drawn set.",
         )
-    dataset = survey_data(plan, hears)
+    dataset = survey_data(plan, hears, pause)
     return prove(plan, dataset)
 
 
-def survey_data(plan: Plan, hears: Listener) -> Dataset:
-    """A plan's data: rows, hashes and splits; the listener hears what is odd about them."""
-    found = survey(
-        source(plan.data),
-        seed=int(plan["seed"]),
-        val_fraction=float(plan["val_fraction"]),
-        threads=cores(),
-        links="follow" if plan["links"] == "follow" else "refuse",
-    )
+def survey_data(plan: Plan, hears: Listener, pause: Callable[[], None] = _go_on) -> Dataset:
+    """A plan's data: rows, hashes and splits; the listener hears what is odd about them.
+
+    Files that are unchanged since an earlier run are not hashed again (see `zoo.data.hashes`). That
+    serves a run that goes on as well: whatever it decodes anew is held to its hash in decoding, and
+    what it does not decode is the picture that the hash was taken of.
+    """
+    path = source(plan.data)
+    try:
+        found = survey(
+            path,
+            seed=int(plan["seed"]),
+            val_fraction=float(plan["val_fraction"]),
+            threads=cores(),
+            links="follow" if plan["links"] == "follow" else "refuse",
+            hashes=Hashes(path),
+            progress=_hashing(hears, pause),
+        )
+    finally:
+        hears.end()
     for line in found.notes():
         hears.note(f"data: {line}")
     return found
 
 
-def same_data(folder: RunFolder, plan: Plan, hears: Listener) -> Dataset:
+def _hashing(hears: Listener, pause: Callable[[], None]) -> Callable[[int, int], None]:
+    """Progress of hashing, as a stage of its own where it takes time."""
+    began, told = time.monotonic(), 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        pause()
+        if not told:
+            if time.monotonic() - began < _NOTEWORTHY:
+                return
+            hears.begin("hash", total, "images")
+        hears.advance(done - told)
+        told = done
+
+    return progress
+
+
+def same_data(
+    folder: RunFolder, plan: Plan, hears: Listener, pause: Callable[[], None] = _go_on
+) -> Dataset:
     """The data again, held equal to what the run began with.
 
     Raises:
         Mismatch: files came, went or changed.
         Refused: something in the run folder is a link.
     """
-    dataset = survey_data(plan, hears)
+    dataset = survey_data(plan, hears, pause)
     record = folder.read(runfolder.SPLIT)
     stored = record["files"]
     skipped = tuple((one["name"], one["reason"]) for one in record.get("skipped", ()))

@@ -49,6 +49,11 @@ def ingested(
     if images.animated:
         several = "files hold several frames or pages; the first of each counts"
         hears.note(f"data: {images.animated} {several}")
+    if dataset.hashed < len(wanted) or images.decoded < len(wanted):
+        hears.note(
+            f"data: {len(wanted)} images, {dataset.hashed} hashed and {images.decoded} decoded, "
+            "the others known from before"
+        )
     if not images.problems:
         return images, dataset
     if plan["bad_images"] == "refuse":

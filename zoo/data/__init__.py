@@ -6,11 +6,13 @@ In walking order::
       rows        what a Table is, and what every Table must hold (two classes, a training part)
       walk        the image files below a folder, in one order on every machine
       listing     CSV and Parquet
-    split       content hashes; which row validates; duplicates, conflicts and leaks by name
+    split       which row validates, by content hash; duplicates, conflicts and leaks by name
+      hashes    a file's hash, remembered for as long as the file is unchanged
     decode      a file → one upright RGB picture, by one rule for every mode
     preprocess  a picture → a backbone's pixels (exact), or the square canvas that crops come from
     ingest      every file decoded once, in limited child processes, into memory-mapped arrays
-      workers     the two ends of the pipe to such a child
+      pool, worker   the two ends of the pipe to such a child
+      packs, scratch  those arrays: kept for later runs, or this process's own
     draws       random numbers as a pure function of (seed, stream, counters)
     augment     random views of a canvas, drawn by `draws`
     demo        a small labelled picture set, drawn into the cache

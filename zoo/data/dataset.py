@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from zoo.data.hashes import Hashes
     from zoo.data.rows import Links, Table
 
 SPLIT_NAMES = ("train", "val", "test")
@@ -35,6 +36,7 @@ class Dataset:
         findings: copies, conflicts and leaks among them.
         given: whether the data said which image validates (else a seeded split did).
         skipped: images that could not be read and were left out: (name, why) of each.
+        hashed: how many files were hashed for it, and not looked up.
     """
 
     table: Table
@@ -43,6 +45,7 @@ class Dataset:
     findings: Findings
     given: bool
     skipped: tuple[tuple[str, str], ...] = ()
+    hashed: int = 0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -161,13 +164,14 @@ def source(data: str | Path) -> Path:
     return Path(data).expanduser()
 
 
-def survey(
+def survey(  # noqa: PLR0913 - what to read, how to split it, and what helps and hears meanwhile
     path: Path,
     *,
     seed: int,
     val_fraction: float,
     threads: int,
     links: Links = "follow",
+    hashes: Hashes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Read a data set, hash its files, and split what is not split yet.
@@ -178,7 +182,8 @@ def survey(
         val_fraction: share of each class that validates where the data has no validation part.
         threads: readers.
         links: what to do about links inside a folder that lead out of it.
-        progress: called with (files hashed, files in all).
+        hashes: what is known of the files; None to hash every one of them.
+        progress: called with (files hashed, files in all); may raise to stop.
 
     Raises:
         InputMissing: nothing is there.
@@ -186,17 +191,19 @@ def survey(
         Refused: links lead out of the folder, and must not.
     """
     table = read_table(path, links=links)
-    hashes = digests(table.rows, threads, progress)
+    found = digests(table.rows, threads, progress, hashes)
     splits = [row.split or "train" for row in table.rows]
     given = "val" in splits
     if not given:
         training = [row for row, split in enumerate(splits) if split == "train"]
         assigned = assign(
             [table.rows[row].label for row in training],
-            [hashes[row] for row in training],
+            [found[row] for row in training],
             seed=seed,
             val_fraction=val_fraction,
         )
         for row, split in zip(training, assigned, strict=True):
             splits[row] = split
-    return Dataset(table, tuple(splits), tuple(hashes), findings(table.rows, hashes, splits), given)
+    copies = findings(table.rows, found, splits)
+    taken = hashes.taken if hashes else len(found)
+    return Dataset(table, tuple(splits), tuple(found), copies, given, hashed=taken)

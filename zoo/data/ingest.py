@@ -68,6 +68,7 @@ class Images:
         problems: the unreadable files, in the order of the paths.
         animated: how many files of those decoded now, not kept from an earlier time, hold more
             frames or pages than the first, which counts.
+        decoded: how many files were decoded for it, and not known before.
     """
 
     pixels: NDArray[np.uint8]
@@ -77,6 +78,7 @@ class Images:
     sizes: NDArray[np.int64]
     problems: tuple[Problem, ...] = ()
     animated: int = 0
+    decoded: int = 0
     folder: Path | None = None
 
     @property
@@ -251,7 +253,8 @@ def _shelve(
         for index in todo.tolist()
     ]
     nothing = np.zeros((0, 0, 0, 3), np.uint8)
-    return tasks, Images(nothing, rows[0], nothing, rows[1], sizes), count - len(tasks)
+    images = Images(nothing, rows[0], nothing, rows[1], sizes, decoded=len(tasks))
+    return tasks, images, count - len(tasks)
 
 
 def _settle(

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import stat
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoo.data.hashes import KEEP_SECONDS, Hashes, hashed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from zoo.data.rows import Row
 
@@ -61,20 +61,30 @@ def digests(
     rows: Sequence[Row],
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    hashes: Hashes | None = None,
 ) -> list[str]:
     """The sha256 of each row's file, hex; `""` where it cannot be read (decoding will say why).
 
     Args:
         rows: whose files to read.
         threads: how many files are read at once.
-        progress: called with (done, total) after each file, in this thread.
+        progress: called with (done, total) after each file, in this thread; may raise to stop.
+        hashes: what is known of them, which is added to; None to read every file.
     """
+    read = hashes.digest if hashes else lambda path: hashed(path)[0]
     found: list[str] = []
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        for digest in pool.map(_digest, [row.path for row in rows]):
+    pool = ThreadPoolExecutor(max(1, threads))
+    try:
+        for digest in pool.map(read, [row.path for row in rows]):
             found.append(digest)
+            if hashes:
+                hashes.keep(every=KEEP_SECONDS)
             if progress:
                 progress(len(found), len(rows))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if hashes:
+            hashes.keep()
     return found
 
 
@@ -142,13 +152,3 @@ def findings(rows: Sequence[Row], digests: Sequence[str], splits: Sequence[str])
 
 def _rank(seed: int, digest: str) -> bytes:
     return hashlib.sha256(f"{seed}:{digest}".encode()).digest()
-
-
-def _digest(path: Path) -> str:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return ""  # reading a pipe or a device could wait for ever
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""
