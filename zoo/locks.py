@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK = "run.lock"
+#: a lock is asked for again for so long: somebody may only be looking at it, or not have written
+#: yet who holds it, seconds
+_PATIENCE = 0.3
 
 
 def holder(folder: Path) -> str:
@@ -42,7 +46,7 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         CannotCreate: another process holds it, and the message names it; or the folder is not
-            writable.
+            writable, or its file system knows no locks.
     """
     file = folder / LOCK
     descriptor = _locked(file)
@@ -72,6 +76,7 @@ def waiting(file: Path) -> Iterator[None]:
 
 def _locked(file: Path) -> int:
     """A descriptor of the lock file, locked."""
+    until = time.monotonic() + _PATIENCE
     while True:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -81,11 +86,18 @@ def _locked(file: Path) -> int:
             raise CannotCreate(message, hint=hint) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             who = _holder(descriptor)
             os.close(descriptor)
+            if time.monotonic() < until:
+                time.sleep(_PATIENCE / 30)
+                continue
             message = f"The run {file.parent} belongs to {who}, which is at work in it."
             raise CannotCreate(message, hint="Wait for it, or choose another --out.") from error
+        except OSError as error:
+            os.close(descriptor)
+            message = f"The file system of {file.parent} knows no locks: {error.strerror}."
+            raise CannotCreate(message, hint="Choose --out on another one.") from error
         if _is_still(file, descriptor):
             return descriptor
         os.close(descriptor)  # its holder removed it between our two calls: it locks nothing

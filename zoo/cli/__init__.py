@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from zoo import errors
+from zoo.cli import streams
 
 #: command → its one line of help; each lives in `zoo.cli.<command>` as `command`
 COMMANDS = {
@@ -27,6 +28,10 @@ COMMANDS = {
     "data": "Show and clear what zoo keeps of images and weights.",
     "doctor": "Check versions, devices, caches and plugins.",
 }
+
+
+class _ReaderGoneError(Exception):
+    """A broken pipe, under a name that click does not make an exit code of its own."""
 
 
 class _Lazy(click.Group):
@@ -45,6 +50,13 @@ class _Lazy(click.Group):
         command = import_module(f"zoo.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Carry out the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any of them."""
@@ -79,6 +91,7 @@ def group(*, debug: bool) -> None:
         os.environ["ZOO_DEBUG"] = "1"
 
 
+@streams.standing()
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; the only place that turns an error into an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a locale may lack a letter of a name
@@ -97,9 +110,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.Abort:
         _say("Stopped.")
         sys.exit(errors.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone; keep Python from complaining about it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, _ReaderGoneError):
+        streams.silence(sys.stdout)  # the reader has gone
         sys.exit(0)
     except KeyboardInterrupt:
         _say("Stopped.")
@@ -107,6 +119,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except errors.ZooError as error:
         _report(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        streams.silence(sys.stdout)  # which may be what cannot be written
+        hint = "Free space, or look at the permissions; --debug shows where it happened."
+        fault = errors.StorageFault(f"Reading or writing failed: {error}.", hint=hint)
+        _report(fault)
+        sys.exit(fault.exit_code)
     except Exception:  # noqa: BLE001 - the boundary: all else is a bug, said as one
         _say(traceback.format_exc())
         _say("This is a bug in zoo; the lines above say where.")

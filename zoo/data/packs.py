@@ -143,7 +143,7 @@ class Pack:
                 for digest, row, width, height, crc in json.loads(line):
                     if row >= 0:
                         found[digest] = Kept(row, (width, height)), crc
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
         return found
 
