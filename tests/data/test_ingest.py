@@ -284,3 +284,26 @@ def test_animations_are_counted(files: list[Path], tmp_path: Path) -> None:
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     paths = [*files[:3], tmp_path / "x.gif"]
     assert take(paths, tmp_path / "scratch").animated == 1
+
+
+def test_pictures_among_more_paths_keep_their_rows_sizes_and_problems(
+    files: list[Path], tmp_path: Path
+) -> None:
+    images = take(files, tmp_path)
+    places = np.arange(20) * 2 + 1
+    spread = images.spread(places, 41)
+    for name in ("pixels_row", "canvas_row", "sizes"):
+        assert np.array_equal(getattr(spread, name)[places], getattr(images, name))
+    others = np.setdiff1d(np.arange(41), places)
+    assert (spread.pixels_row[others] == -1).all()
+    assert (spread.canvas_row[others] == -1).all()
+    assert not spread.sizes[others].any()
+    assert [one.index for one in spread.problems] == [2 * 4 + 1, 2 * 11 + 1]
+    assert [one.path for one in spread.problems] == [one.path for one in images.problems]
+    assert spread.pixels is images.pixels
+
+
+def test_no_pictures_among_some_paths_are_nothing(tmp_path: Path) -> None:
+    spread = take([], tmp_path).spread(np.zeros(0, np.int64), 3)
+    assert (spread.pixels_row == -1).all()
+    assert spread.aspects.tolist() == [1, 1, 1]

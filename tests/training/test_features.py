@@ -29,17 +29,22 @@ def spied(
     monkeypatch: pytest.MonkeyPatch,
     cold: Callable[[], None],
 ) -> Callable[..., Any]:
-    """Train with nothing known of the images, and hand over the session as it is afterwards."""
+    """Train, and hand over the session as it is afterwards.
+
+    Nothing is known of the images but with `warm=True`: then what the run before left is.
+    """
     begin = room.train
 
-    def run(name: str = "run", **settings: object) -> Any:  # noqa: ANN401 - a session
-        cold()
+    def run(name: str = "run", *, warm: bool = False, **settings: object) -> Any:  # noqa: ANN401 - a session
+        if not warm:
+            cold()
         seen: list[Any] = []
 
         def spying(session: Any, **given: Any) -> None:  # noqa: ANN401 - passed on
             begin(session, **given)
-            # The pixels go when the run is over.
-            kept = session.images.pixels[session.images.pixels_row]
+            # The pixels go when the run is over; of a warm one there may be none.
+            rows = session.images.pixels_row
+            kept = session.images.pixels[rows] if (rows >= 0).any() else session.images.pixels
             seen.append((session, kept.copy()))
 
         with monkeypatch.context() as patch:
@@ -89,3 +94,83 @@ def test_one_view_is_the_validation_crop(spied: Spy) -> None:
     plain, _ = spied("a")
     still, _ = spied("b", augment="off")
     assert torch.equal(plain.features["train"], still.features["train"])
+
+
+# what is kept for later runs
+
+TWO_VIEWS = "tiny/net+contrastive+cekl"
+
+
+@pytest.mark.parametrize("spec", ["tiny/net+linear+cekl", TWO_VIEWS])
+def test_a_second_run_decodes_nothing_and_computes_no_feature(spied: Spy, spec: str) -> None:
+    first, _ = spied("a", spec=spec)
+    again, _ = spied("b", spec=spec, warm=True)
+    assert first.images.decoded == 15
+    assert first.forwards == 12 * first.plan.kept_views + 3
+    assert (again.images.decoded, again.forwards) == (0, 0)
+    for part in ("train", "val"):
+        assert torch.equal(first.features[part], again.features[part])
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings"),
+    [
+        ("tiny/net+contrastive:width=4+cekl", {}),
+        ("tiny/net+contrastive+ce", {"lr": 0.1, "epochs": 1}),
+        (TWO_VIEWS, {"batch_size": 3, "balance": "sampler", "device": "cpu"}),
+    ],
+)
+def test_another_head_loss_or_optimiser_needs_no_new_feature(
+    spied: Spy, spec: str, settings: dict[str, object]
+) -> None:
+    spied("a", spec=TWO_VIEWS)
+    again, _ = spied("b", spec=spec, warm=True, **settings)
+    assert (again.images.decoded, again.forwards) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "decoded"),
+    [
+        pytest.param("tiny/net:img_size=40+contrastive+cekl", {}, 15, id="another option"),
+        pytest.param("tiny/net.v2+contrastive+cekl", {}, 15, id="another preprocessing"),
+        pytest.param(TWO_VIEWS, {"image_size": 40}, 15, id="another size"),
+        pytest.param(TWO_VIEWS, {"augment__flip": 0.1}, 0, id="another augmentation"),
+    ],
+)
+def test_whatever_changes_a_feature_has_it_computed_anew(
+    spied: Spy, spec: str, settings: dict[str, object], decoded: int
+) -> None:
+    first, _ = spied("a", spec=TWO_VIEWS)
+    other, _ = spied("b", spec=spec, warm=True, **settings)
+    assert other.images.decoded == decoded
+    alone, _ = spied("c", spec=spec, **settings)
+    kept = first.plan.kept_views
+    assert other.forwards == (12 * kept if "augment__flip" in settings else 12 * kept + 3)
+    assert alone.forwards == 12 * kept + 3
+    for part in ("train", "val"):
+        assert torch.equal(other.features[part], alone.features[part])
+
+
+def test_other_weights_of_the_same_backbone_have_features_of_their_own(
+    spied: Spy, tmp_path: Path
+) -> None:
+    """By its tensors, not by the name of a file."""
+    from safetensors.torch import save_file
+
+    from tests.parts.tiny_parts import net
+
+    torch.manual_seed(0)
+    seen = []
+    for number in range(2):
+        save_file(net(None).state_dict(), tmp_path / "net.safetensors")
+        session, _ = spied(str(number), warm=True, weights=str(tmp_path / "net.safetensors"))
+        seen.append(session)
+    assert [one.forwards for one in seen] == [15, 15]
+    assert not torch.equal(seen[0].features["train"], seen[1].features["train"])
+
+
+def test_an_added_picture_is_all_that_is_decoded(spied: Spy, images: Path, draw: Any) -> None:  # noqa: ANN401 - a fixture
+    spied("a")
+    draw(images, (1, 0, 0), first=5)
+    again, _ = spied("b", warm=True)
+    assert (again.images.decoded, again.forwards) == (1, 1)

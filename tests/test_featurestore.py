@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from zoo.featurestore import FeatureStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NAMES = ["a" * 64, "b" * 64, "c" * 64]
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(cold: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    cold()
+    monkeypatch.setattr("os.fsync", int)
+
+
+def features(count: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(count, 2, 5)).astype(np.float32)
+
+
+def store(**recipe: object) -> FeatureStore:
+    return FeatureStore({"backbone": "tiny/net", **recipe})
+
+
+def shards() -> list[Path]:
+    return sorted(store().folder.glob("shard-*"))
+
+
+def test_what_is_added_is_found_by_a_later_process_bit_for_bit() -> None:
+    made = features(3)
+    store().add(NAMES, made)
+    found = store().find([*NAMES, "d" * 64])
+    assert found.keys() == set(NAMES)
+    assert all((found[name] == one).all() for name, one in zip(NAMES, made, strict=True))
+    assert found[NAMES[0]].dtype == np.float32
+
+
+def test_the_same_process_finds_it_at_once() -> None:
+    here = store()
+    assert here.find(NAMES) == {}
+    here.add(NAMES[:1], features(1))
+    assert here.find(NAMES).keys() == {NAMES[0]}
+
+
+def test_another_recipe_is_another_store() -> None:
+    store().add(NAMES, features(3))
+    for other in (store(tensors="x"), store(backbone="tiny/other"), store(views=2)):
+        assert other.find(NAMES) == {}
+    assert json.loads((store().folder / "recipe.json").read_text())["backbone"] == "tiny/net"
+
+
+def test_a_file_that_could_not_be_read_is_not_kept() -> None:
+    store().add([NAMES[0], "", NAMES[1]], features(3))
+    found = store().find(["", *NAMES])
+    assert found.keys() == set(NAMES[:2])
+    assert (found[NAMES[1]] == features(3)[2]).all()
+
+
+@pytest.mark.parametrize("place", [0, 8, 40, -1, -30])
+def test_a_damaged_shard_is_passed_over_and_can_be_made_again(place: int) -> None:
+    store().add(NAMES[:1], features(1))
+    store().add(NAMES[1:], features(2, seed=1))
+    for shard in shards():
+        data = bytearray(shard.read_bytes())
+        if NAMES[0].encode() not in data:
+            data[place] ^= 0x01
+            shard.write_bytes(data)
+    assert store().find(NAMES).keys() == {NAMES[0]}
+    store().add(NAMES[1:], features(2, seed=1))
+    found = store().find(NAMES)
+    assert found.keys() == set(NAMES)
+    assert (found[NAMES[2]] == features(2, seed=1)[1]).all()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.99])
+def test_a_shard_cut_short_is_passed_over(kept: float) -> None:
+    store().add(NAMES, features(3))
+    (shard,) = shards()
+    shard.write_bytes(shard.read_bytes()[: int(kept * shard.stat().st_size)])
+    assert store().find(NAMES) == {}
+
+
+def test_a_shard_of_a_strangers_making_is_passed_over() -> None:
+    """Whole by its name, but no shard."""
+    import hashlib
+
+    store().add(NAMES, features(3))
+    for data in (b"", b"\xff" * 100, (1 << 63).to_bytes(8, "little") + b"{}"):
+        name = hashlib.sha256(data).hexdigest()[:16]
+        (store().folder / f"shard-{name}.safetensors").write_bytes(data)
+    assert store().find(NAMES).keys() == set(NAMES)
+
+
+def test_a_cache_that_cannot_be_written_serves_its_own_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no folder").touch()
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "no folder"))
+    here = store()
+    here.add(NAMES, features(3))
+    assert here.find(NAMES).keys() == set(NAMES)
+    assert store().find(NAMES) == {}
