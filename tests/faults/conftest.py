@@ -18,6 +18,8 @@ import pytest
 from zoo.cli import main
 from zoo.data import ingest, pool
 
+from .processes import launch, unharmed, whole  # noqa: F401 - fixtures
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
