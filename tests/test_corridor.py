@@ -118,6 +118,21 @@ def test_the_summary_says_what_was_run_and_what_came_of_it(
     assert told["val"]["top1"] == done.summary["val"]["top1"]
 
 
+def test_a_second_run_says_that_it_reads_nothing_anew(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.data.hashes.UNSETTLED_NS", 0)  # the pictures here are young
+    ears = [Ear(), Ear(), Ear()]
+    for number, ear in enumerate(ears[:2]):
+        train(images, tmp_path / str(number), listener=ear)
+    assert not [line for line in ears[0].notes if "known from before" in line]
+    known = "data: 15 images, {} hashed and {} decoded, the others known from before"
+    assert known.format(0, 0) in ears[1].notes
+    (images / "ant" / "0.png").write_bytes((images / "ant" / "1.png").read_bytes() + b"more")
+    train(images, tmp_path / "2", listener=ears[2])
+    assert known.format(1, 1) in ears[2].notes
+
+
 def test_metrics_have_a_line_for_each_epoch(images: Path, tmp_path: Path, train: Train) -> None:
     ear = Ear()
     done = train(images, tmp_path / "run", listener=ear, epochs=2, batch_size=8)

@@ -168,6 +168,17 @@ def test_p4_a_run_that_decodes_leaves_no_process_behind(
     goes_on(launch, tmp_path, whole)
 
 
+def test_p3_sigterm_while_every_decoder_hangs(
+    launch: Launcher, tmp_path: Path, whole: Path
+) -> None:
+    run = launch(tmp_path, *RUN, code=SLOW_CHILDREN.replace("0.2", "3600"))
+    run.until(run.children)
+    run.send(signal.SIGTERM)
+    assert run.wait(SOON).code == 143
+    assert run.children() == []
+    goes_on(launch, tmp_path, whole)
+
+
 @pytest.mark.parametrize("how", ["P4-ten-times-in-a-second", "P4-killed"])
 def test_children_end_with_a_run_that_cannot_end_them(
     launch: Launcher, tmp_path: Path, whole: Path, how: str

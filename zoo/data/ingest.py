@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -43,7 +43,7 @@ KEEP_SECONDS = 10.0
 CANVAS_RATIO = 1.5
 
 _Shelves = tuple[Pack | Scratch, Pack | Scratch]
-_Answers = Generator[tuple[Task, dict[str, Any]], None, None]
+_Answers = Generator[tuple[Task, dict[str, Any]] | None, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,8 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
             decoded is kept in the user's cache folder, and what is kept is not decoded; a file
             that has changed since is a problem.
         jobs: child processes; None for one per available core.
-        progress: called with (done, total), in this thread.
+        progress: called with (done, total), in this thread, every second at least; may raise to
+            stop.
 
     Raises:
         StorageFault: there is no room for the arrays.
@@ -257,6 +258,31 @@ def _shelve(
     return tasks, images, count - len(tasks)
 
 
+def _note(
+    task: Task,
+    answer: Mapping[str, Any],
+    images: Images,
+    problems: list[Problem],
+    made: tuple[dict[str, Kept], dict[str, Kept]],
+) -> None:
+    """What became of one file.
+
+    Raises:
+        StorageFault: what was made of it cannot be written.
+    """
+    if "fault" in answer:
+        raise StorageFault(f"Cannot write decoded pictures: {answer['fault']}.", hint=SPACE)
+    if "reason" in answer:
+        problems.append(Problem(task.index, task.path, answer["reason"]))
+        return
+    width, height = answer["size"]
+    images.sizes[task.index] = width, height
+    images.animated += answer["animated"]
+    for new, row in zip(made, (task.pixels_row, task.canvas_row), strict=True):
+        if row >= 0 and task.digest:
+            new[task.digest] = Kept(row, (width, height))
+
+
 def _settle(
     answers: _Answers,
     images: Images,
@@ -275,19 +301,11 @@ def _settle(
 
     try:
         with closing(answers):  # whatever happens here ends the children
-            for done, (task, answer) in enumerate(answers, 1):
-                if "fault" in answer:
-                    why = answer["fault"]
-                    raise StorageFault(f"Cannot write decoded pictures: {why}.", hint=SPACE)
-                if "reason" in answer:
-                    problems.append(Problem(task.index, task.path, answer["reason"]))
-                else:
-                    width, height = answer["size"]
-                    images.sizes[task.index] = width, height
-                    images.animated += answer["animated"]
-                    for new, row in zip(made, (task.pixels_row, task.canvas_row), strict=True):
-                        if row >= 0 and task.digest:
-                            new[task.digest] = Kept(row, (width, height))
+            done = 0
+            for answered in answers:
+                if answered:
+                    done += 1
+                    _note(*answered, images, problems, made)
                 if time.monotonic() - kept >= KEEP_SECONDS:
                     keep()
                     kept = time.monotonic()

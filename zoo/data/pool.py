@@ -81,8 +81,8 @@ class Task:
 
 def in_children(
     tasks: Sequence[Task], order: Order, jobs: int, *, patience: float = PATIENCE
-) -> Generator[tuple[Task, dict[str, Any]], None, None]:
-    """Each task with its answer (see `zoo.data.worker`), as they come.
+) -> Generator[tuple[Task, dict[str, Any]] | None, None, None]:
+    """Each task with its answer (see `zoo.data.worker`), as they come; None after an idle second.
 
     Args:
         tasks: what to decode.
@@ -102,8 +102,11 @@ def in_children(
     for thread in threads:
         thread.start()
     try:
-        for _ in tasks:
-            yield _next(done, crew, patience)
+        left = len(tasks)
+        while left:
+            answer = _next(done, crew, patience)
+            left -= answer is not None
+            yield answer
     finally:
         for driver in crew:
             driver.stop()
@@ -115,18 +118,17 @@ def _next(
     done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException],
     crew: Sequence[_Driver],
     patience: float,
-) -> tuple[Task, dict[str, Any]]:
-    """The next answer; meanwhile, children that hold a file for too long are killed."""
-    while True:
-        try:
-            answer = done.get(timeout=min(1.0, patience))
-        except queue.Empty:
-            for driver in crew:
-                driver.check(patience)
-            continue
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+) -> tuple[Task, dict[str, Any]] | None:
+    """The next answer, or None; children that hold a file for too long are killed."""
+    try:
+        answer = done.get(timeout=min(1.0, patience))
+    except queue.Empty:
+        for driver in crew:
+            driver.check(patience)
+        return None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 class _Driver:
