@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo import locks
-from zoo.errors import CannotCreate, StorageFault
+from zoo.errors import CannotCreate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
     target.write_text("mine")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / locks.LOCK).symlink_to(target)
-    with pytest.raises(StorageFault, match="cannot be opened"), locks.held(tmp_path / "run"):
+    with pytest.raises(CannotCreate, match="cannot be opened"), locks.held(tmp_path / "run"):
         pass
     assert locks.holder(tmp_path / "run") == ""
     assert target.read_text() == "mine"
@@ -117,7 +117,7 @@ def test_a_file_system_without_locks_is_said(
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     with (
-        pytest.raises(StorageFault, match="knows no locks: Operation not supported"),
+        pytest.raises(CannotCreate, match="knows no locks: Operation not supported"),
         locks.held(tmp_path),
     ):
         pass

@@ -227,7 +227,7 @@ limit = {more} + max(map(int, os.listdir("/proc/self/fd")[:-1]))
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 """
     ended = launch(tmp_path, *RUN, code=code).wait(SOON)
-    assert ended.code == 74
+    assert ended.code in {73, 74}  # by whether it is the run folder that cannot be opened
     assert "Too many open files" in ended.err
     if [*tmp_path.glob("out/*")]:  # nothing could be opened to look into it and take it away
         goes_on(launch, tmp_path, whole)
