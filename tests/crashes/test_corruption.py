@@ -60,7 +60,9 @@ def _broken(
     told = {**env, "ZOO_CRASH_LOG": str(log)}
     assert forks(*start, folder / "whole", cwd=folder, env=told).code == 0
     (where,) = (
-        line.split()[0] for line in log.read_text().splitlines() if line.endswith("removed step-00000001/")
+        line.split()[0]
+        for line in log.read_text().splitlines()
+        if line.endswith("removed step-00000001/")
     )
     killed = forks(
         *start, folder / "run", cwd=folder, env={**env, "ZOO_CRASH_AT": where, "ZOO_CACHE": "cold"}
@@ -321,5 +323,8 @@ def test_e9_a_run_that_was_copied_elsewhere_goes_on_and_answers(
     assert run.zoo("resume", moved, *data).code == 0
     assert left(moved) == expected
     told = run.zoo("eval", moved, *data, "--json")
-    assert json.loads(told.out)["top1"] == json.loads((moved / "summary.json").read_text())["val"]["top1"]
+    assert (
+        json.loads(told.out)["top1"]
+        == json.loads((moved / "summary.json").read_text())["val"]["top1"]
+    )
     assert run.zoo("predict", moved, tmp_path / "other place" / "pictures" / "ant").code == 0

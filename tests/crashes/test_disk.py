@@ -180,9 +180,7 @@ def test_p6_a_disk_that_fills_up_at_any_write_of_a_checkpoint_costs_that_one_onl
 def test_p6_files_of_limited_size_are_a_storage_fault(
     disk: Disk, left: Left, expected: object, share: float
 ) -> None:
-    largest = max(
-        file.stat().st_size for file in disk.cache.parent.glob("run/checkpoints/*/*")
-    )
+    largest = max(file.stat().st_size for file in disk.cache.parent.glob("run/checkpoints/*/*"))
     ended = disk.start(file_limit=int(share * largest))
     assert ended.code == 74, ended
     assert "File too large" in ended.err
@@ -229,7 +227,9 @@ def test_p6_a_small_disk_that_is_really_full(
     assert codes == {0, 74} or codes == {0, 73, 74}
 
 
-@pytest.mark.parametrize("where", ["read-only folder", "read-only parent", "a file", "below a file"])
+@pytest.mark.parametrize(
+    "where", ["read-only folder", "read-only parent", "a file", "below a file"]
+)
 def test_p8_a_place_that_cannot_be_written_is_refused_before_any_work(
     disk: Disk, tmp_path: Path, tree: Tree, where: str
 ) -> None:
