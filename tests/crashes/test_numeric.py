@@ -78,7 +78,7 @@ def faulty_run(fault: str, *options: str) -> tuple[str, ...]:
     ("fault", "shown"),
     [("nan", "nan"), ("inf", "inf"), ("minus_inf", "-inf"), ("gradient", "gradient norm")],
 )
-def test_n1_a_loss_that_is_not_finite_stops_the_run_before_its_step_and_is_diagnosed(  # noqa: PLR0913 - fixtures
+def test_n1_a_loss_that_is_not_finite_stops_the_run_before_its_step_and_is_diagnosed(
     cli: Zoo, left: Left, monkeypatch: pytest.MonkeyPatch, *, mode: str, fault: str, shown: str
 ) -> None:
     command = faulty_run(fault, "--train", mode, "--lr", "0.01")
@@ -130,7 +130,11 @@ def test_n4_a_figure_that_is_no_number_is_never_the_best_and_is_told(
     cli: Zoo, monkeypatch: pytest.MonkeyPatch, metric: str
 ) -> None:
     given = iter([(math.nan, math.nan), (0.5, 0.5), (0.25, 0.9), (math.nan, math.nan)])
-    monkeypatch.setattr(training, "quick_scores", lambda *_: next(given))
+
+    def figures(*_: object) -> tuple[float, float]:
+        return next(given)
+
+    monkeypatch.setattr(training, "quick_scores", figures)
     code, err = cli(
         *("run", "tiny/net+linear+ce", *COMMON, "--train", "probe", "--epochs", "4"),
         *("--metric", metric, "--set", "select=best", "--out", "run"),
@@ -219,7 +223,7 @@ def test_n7_the_same_seed_gives_the_same_bits_whatever_decodes_the_images(
 ) -> None:
     start = ("run", "tiny/net+linear:dropout=0.5+cekl", *COMMON, "--train", mode, "--epochs", "3")
     runs = itertools.product(("1", "4"), ("5",))
-    found = []
+    found: list[dict[str, Any]] = []
     for workers, seed in [*runs, ("1", "5"), ("1", "6")]:
         cold()
         out = f"{workers} {seed} {len(found)}"
