@@ -175,8 +175,10 @@ def load_weights(
         "unknown to the backbone": strange,
     }
     if any(faults.values()):
-        matched = sum(key in state for key in own) - len(misshapen)
-        total = matched + len(misshapen) + len(missing)
+        # A tensor is misshapen, of another kind or not finite; each line begins with its name.
+        bad = {line.partition(" ")[0] for line in (*misshapen, *unfit, *infinite)}
+        matched = sum(key in state for key in own) - len(bad)
+        total = matched + len(bad) + len(missing)
         raise _misfit(path, f"matched {matched} of {total}", faults)
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
     # Written through __dict__ since nn.Module knows only tensors and modules as attributes.
