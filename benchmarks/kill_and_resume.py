@@ -17,7 +17,6 @@ import mmap
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 SPEC = "lite0+linear:dropout=0.2+cekl"
 MODEL = "model/model.safetensors"
 #: one thread: with several, a sum's order and so its bits could depend on the load of the machine
-ALONE = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: so many forked victims for one that is a process of its own
 WHOLE_PROCESS_EVERY = 10
 START_SECONDS = 12.0
@@ -81,7 +80,7 @@ def main() -> None:
             tally.equal += _left(run) == whole
             print(f"{tally.kills} kills, {tally.runs} runs", file=sys.stderr, flush=True)
     print(json.dumps({"unbroken_seconds": round(seconds, 1), **vars(tally)}, indent=2))
-    if not tally.equal == tally.runs or tally.survived != tally.kills:
+    if tally.equal != tally.runs or tally.survived != tally.kills:
         sys.exit(1)
 
 
@@ -153,15 +152,11 @@ def _until_finished(
         arguments = ["resume", str(run)] if begun else [*start, "--out", str(run)]
         alone = tally.kills % WHOLE_PROCESS_EVERY == 0
         steps = _Steps(run.parent / "steps")
-        if alone:
-            process = subprocess.Popen([sys.executable, "-m", "zoo", *arguments])  # noqa: S603
-            child = process.pid
-        else:
-            child = _fork(arguments, steps.count)
+        child = _start(arguments) if alone else _fork(arguments, steps.count)
         time.sleep(draw.uniform(0, seconds / 2 + alone * START_SECONDS))
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        code = process.wait() if alone else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code not in (0, -signal.SIGKILL):
             sys.exit(f"It ended with {code} after {tally.kills} kills: {run}")
         tally.survived += killed
@@ -229,11 +224,27 @@ class _Steps:
         return int.from_bytes(self._memory[8:16], "little") if self.began else None
 
 
+def _start(arguments: list[str]) -> int:
+    """A process of its own for a command line of zoo; its process id."""
+    command = [sys.executable, "-m", "zoo", *arguments]
+    return os.posix_spawn(
+        command[0], command, os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)
+        ],
+    )  # fmt: skip
+
+
 def _fork(arguments: list[str], prepare: Callable[[], None]) -> int:
     """A child that carries out a command line of zoo, quietly; its process id."""
     child = os.fork()
-    if child:
-        return child
+    if child == 0:
+        _be_the_child(arguments, prepare)
+    return child
+
+
+def _be_the_child(arguments: list[str], prepare: Callable[[], None]) -> None:
+    """Carry it out, and leave without what a process does at its end."""
     code = 1
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)

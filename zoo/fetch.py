@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import http.client
 import importlib.util
+import json
 import os
 import socket
 import tempfile
@@ -30,6 +31,8 @@ _CHUNK = 1 << 20
 _HUB = "https://huggingface.co"
 _DEFAULT_FILE = "model.safetensors"
 _SHA256_LENGTH = 64
+#: what safetensors itself reads at most, bytes
+_LONGEST_HEADER = 100_000_000
 _HINT = (
     "Fetch the file elsewhere and give it with --weights FILE, "
     "or start from random weights with --weights none."
@@ -105,6 +108,27 @@ def _check(file: Path, sha256: str, source: str) -> None:
         )
 
 
+def _check_form(file: Path, url: str) -> None:
+    """Where nobody published a hash: at least that the file is whole, where its form tells it.
+
+    Raises:
+        BadWeights: a safetensors file is not as long as it says, or none at all.
+    """
+    if not url.endswith(".safetensors"):
+        return
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, _LONGEST_HEADER)))
+        ends = [one["data_offsets"][1] for name, one in header.items() if name != "__metadata__"]
+        whole = file.stat().st_size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        whole = False
+    if not whole:
+        message = f"What came from {url} is no whole safetensors file."
+        raise BadWeights(message, hint=f"Try again. {_HINT}")
+
+
 def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +140,12 @@ def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
     try:
         with os.fdopen(handle, "wb") as stream:
             published = _receive(url, stream, progress)
+            stream.flush()
+            os.fsync(stream.fileno())
         for expected in filter(None, (sha256, published)):
             _check(part, expected, url)
+        if not sha256 and not published:
+            _check_form(part, url)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -140,6 +168,9 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
     request = urllib.request.Request(url, headers={"User-Agent": "zoo"})  # noqa: S310 - see _hub_url
     try:
         with urllib.request.build_opener(Redirect).open(request, timeout=TIMEOUT) as response:
+            if response.headers.get_content_type() == "text/html":
+                message = f"The weights cannot be fetched: {url} answers with a web page."
+                raise Unavailable(message, hint=_HINT)
             total = int(response.headers.get("Content-Length") or 0)
             published.append(response.headers.get("X-Linked-ETag", ""))
             _copy(response, stream, total, progress)

@@ -47,7 +47,12 @@ class Forks:
             cwd: where.
             how: `env`, `file_limit` (bytes), `user` (number), `fault` (see `forks.fail`).
         """
-        request = {"arguments": [str(one) for one in arguments], "cwd": str(cwd), "env": {}, **how}
+        request: dict[str, Any] = {
+            "arguments": [str(one) for one in arguments],
+            "cwd": str(cwd),
+            "env": {},
+            **how,
+        }
         assert self._process.stdin
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -60,7 +65,7 @@ class Forks:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with subprocess.Popen(
         [sys.executable, FORKS],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -41,7 +41,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     _warm_up()
     gc.freeze()  # what is shared with the children stays shared
-    threads = len(os.listdir("/proc/self/task"))
+    threads = len([*Path("/proc/self/task").iterdir()])
     assert threads == 1, f"{threads} threads: it is not safe to fork"
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
@@ -56,7 +56,7 @@ def _warm_up() -> None:
     shared = importlib.util.module_from_spec(named)
     sys.modules["shared_by_tests"] = shared
     named.loader.exec_module(shared)
-    shared._install(pytest.MonkeyPatch(), shared.tiny_catalog())
+    shared._install(pytest.MonkeyPatch(), shared.tiny_catalog())  # noqa: SLF001 - by a script
     with tempfile.TemporaryDirectory() as folder, _silence():
         os.environ["ZOO_CACHE"] = f"{folder}/cache"
         data = shared.pictures(Path(folder, "data"), (4, 4))
@@ -64,17 +64,22 @@ def _warm_up() -> None:
 
         with contextlib.suppress(SystemExit):
             command_line(
-                ["run", shared.SPEC, f"--data={data}", "--weights=none", "--train=lpft"]
-                + ["--epochs=1", "--set=probe.epochs=1", "--device=cpu", f"--out={folder}/run"]
+                [
+                    *("run", shared.SPEC, f"--data={data}", "--weights=none", "--train=lpft"),
+                    *("--epochs=1", "--set=probe.epochs=1", "--device=cpu", f"--out={folder}/run"),
+                ]
             )
         assert Path(folder, "run", "summary.json").is_file()
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-        with contextlib.redirect_stdout(nowhere):
-            yield
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stderr(nowhere),
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield
 
 
 def _forked(request: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def _place(what: object) -> str:
     """The path that a call's first argument, a descriptor or a path, is about."""
     with contextlib.suppress(OSError):
         if isinstance(what, int):
-            return os.readlink(f"/proc/self/fd/{what}")
+            return str(Path(f"/proc/self/fd/{what}").readlink())
         return os.path.abspath(os.fspath(what))  # type: ignore[call-overload,no-any-return] # noqa: PTH100
     return ""
 

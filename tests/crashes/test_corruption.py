@@ -49,7 +49,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def _broken(
+def broken(
     forks: Forks, _images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """The unbroken run, and the same one killed after its third checkpoint."""
@@ -60,7 +60,9 @@ def _broken(
     told = {**env, "ZOO_CRASH_LOG": str(log)}
     assert forks(*start, folder / "whole", cwd=folder, env=told).code == 0
     (where,) = (
-        line.split()[0] for line in log.read_text().splitlines() if line.endswith("removed step-00000001/")
+        line.split()[0]
+        for line in log.read_text().splitlines()
+        if line.endswith("removed step-00000001/")
     )
     killed = forks(
         *start, folder / "run", cwd=folder, env={**env, "ZOO_CRASH_AT": where, "ZOO_CACHE": "cold"}
@@ -69,15 +71,21 @@ def _broken(
     return folder / "whole", folder / "run"
 
 
-@pytest.fixture
-def run(forks: Forks, _broken: tuple[Path, Path], tmp_path: Path) -> Run:
-    whole, broken = _broken
-    return Run(forks, shutil.copytree(broken, tmp_path / "run"), whole.parent / "cache")
+@pytest.fixture(scope="module")
+def pictures(_images: Path) -> Path:
+    """Where the run's images lie; nothing may be changed there."""
+    return _images
 
 
 @pytest.fixture
-def expected(left: Left, _broken: tuple[Path, Path]) -> Any:  # noqa: ANN401 - see `left`
-    return left(_broken[0])
+def run(forks: Forks, broken: tuple[Path, Path], tmp_path: Path) -> Run:
+    whole, killed = broken
+    return Run(forks, shutil.copytree(killed, tmp_path / "run"), whole.parent / "cache")
+
+
+@pytest.fixture
+def expected(left: Left, broken: tuple[Path, Path]) -> Any:  # noqa: ANN401 - see `left`
+    return left(broken[0])
 
 
 def flip(place: float) -> Callable[[Path], None]:
@@ -278,11 +286,11 @@ def test_e1_a_damaged_log_of_epochs_is_told_and_changes_nothing_else(
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
 def test_e1_a_damaged_model_answers_nothing(
-    forks: Forks, _broken: tuple[Path, Path], _images: Path, tmp_path: Path, name: str, damage: str
+    forks: Forks, broken: tuple[Path, Path], pictures: Path, tmp_path: Path, name: str, damage: str
 ) -> None:
-    folder = shutil.copytree(_broken[0], tmp_path / "run")
+    folder = shutil.copytree(broken[0], tmp_path / "run")
     DAMAGE[damage](folder / "model" / name)
-    ended = forks("predict", folder, _images / "ant", cwd=tmp_path)
+    ended = forks("predict", folder, pictures / "ant", cwd=tmp_path)
     assert ended.code in {65, 66}
     assert ended.out == ""
     assert "Traceback" not in ended.err
@@ -290,11 +298,11 @@ def test_e1_a_damaged_model_answers_nothing(
 
 
 def test_e1_no_bit_of_a_model_card_can_be_turned_over_unnoticed(
-    _broken: tuple[Path, Path], tmp_path: Path
+    broken: tuple[Path, Path], tmp_path: Path
 ) -> None:
     from zoo.card import read_card
 
-    folder = shutil.copytree(_broken[0] / "model", tmp_path / "model")
+    folder = shutil.copytree(broken[0] / "model", tmp_path / "model")
     data = (folder / "model.json").read_bytes()
     whole = read_card(folder)
     for place in range(len(data)):
@@ -309,17 +317,20 @@ def test_e1_no_bit_of_a_model_card_can_be_turned_over_unnoticed(
 
 
 def test_e9_a_run_that_was_copied_elsewhere_goes_on_and_answers(
-    run: Run, left: Left, expected: object, tmp_path: Path, _images: Path
+    run: Run, left: Left, expected: object, tmp_path: Path, pictures: Path
 ) -> None:
     moved = tmp_path / "other place" / "copy"
     moved.parent.mkdir()
     run.folder.rename(moved)
-    shutil.copytree(_images, tmp_path / "other place" / "pictures")
+    shutil.copytree(pictures, tmp_path / "other place" / "pictures")
     # As on a host that has never seen the images, and where they lie elsewhere.
     run.cache = tmp_path / "another cache"
     data = ("--data", tmp_path / "other place" / "pictures")
     assert run.zoo("resume", moved, *data).code == 0
     assert left(moved) == expected
     told = run.zoo("eval", moved, *data, "--json")
-    assert json.loads(told.out)["top1"] == json.loads((moved / "summary.json").read_text())["val"]["top1"]
+    assert (
+        json.loads(told.out)["top1"]
+        == json.loads((moved / "summary.json").read_text())["val"]["top1"]
+    )
     assert run.zoo("predict", moved, tmp_path / "other place" / "pictures" / "ant").code == 0

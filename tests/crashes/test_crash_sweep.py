@@ -54,7 +54,11 @@ class Case:
 @pytest.fixture
 def case(forks: Forks, tmp_path: Path, draw: Callable[..., Path]) -> Callable[..., Case]:
     draw(tmp_path / "data", (4, 4, 4))
-    return lambda name, options: Case(forks, tmp_path / name, options)
+
+    def make(name: str, options: tuple[str, ...]) -> Case:
+        return Case(forks, tmp_path / name, options)
+
+    return make
 
 
 def boundaries(case: Case) -> list[str]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import zoo
 from zoo.cli import main
-from zoo.training import optimise
+from zoo.training import optimise, predictor
 from zoo.training import train as training
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def faulty_run(fault: str, *options: str) -> tuple[str, ...]:
     ("fault", "shown"),
     [("nan", "nan"), ("inf", "inf"), ("minus_inf", "-inf"), ("gradient", "gradient norm")],
 )
-def test_n1_a_loss_that_is_not_finite_stops_the_run_before_its_step_and_is_diagnosed(  # noqa: PLR0913 - fixtures
+def test_n1_a_loss_that_is_not_finite_stops_the_run_before_its_step_and_is_diagnosed(
     cli: Zoo, left: Left, monkeypatch: pytest.MonkeyPatch, *, mode: str, fault: str, shown: str
 ) -> None:
     command = faulty_run(fault, "--train", mode, "--lr", "0.01")
@@ -111,7 +111,7 @@ def test_n1_a_loss_that_is_not_finite_stops_the_run_before_its_step_and_is_diagn
 
 
 @pytest.mark.parametrize(
-    "fault", ["complex", "integer", "shape", "number", "no_gradient", "raises", "nothing"]
+    "fault", ["complex", "integer", "shape", "number", "no_gradient", "device", "raises", "nothing"]
 )
 def test_n1_a_loss_that_breaks_its_contract_in_the_middle_is_the_plugins_fault(
     cli: Zoo, fault: str
@@ -130,7 +130,11 @@ def test_n4_a_figure_that_is_no_number_is_never_the_best_and_is_told(
     cli: Zoo, monkeypatch: pytest.MonkeyPatch, metric: str
 ) -> None:
     given = iter([(math.nan, math.nan), (0.5, 0.5), (0.25, 0.9), (math.nan, math.nan)])
-    monkeypatch.setattr(training, "quick_scores", lambda *_: next(given))
+
+    def figures(*_: object) -> tuple[float, float]:
+        return next(given)
+
+    monkeypatch.setattr(training, "quick_scores", figures)
     code, err = cli(
         *("run", "tiny/net+linear+ce", *COMMON, "--train", "probe", "--epochs", "4"),
         *("--metric", metric, "--set", "select=best", "--out", "run"),
@@ -141,6 +145,22 @@ def test_n4_a_figure_that_is_no_number_is_never_the_best_and_is_told(
     lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [line["top1"] for line in lines] == [None, 0.5, 0.25, None]
     assert "no number" in err
+
+
+@pytest.mark.parametrize("command", ["predict", "eval"])
+def test_n4_a_model_whose_logits_are_no_numbers_gives_no_answers(
+    cli: Zoo, finished: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    real = predictor.head_logits
+
+    def logits(*what: Any) -> torch.Tensor:  # noqa: ANN401 - as the function takes them
+        return real(*what) * math.inf
+
+    monkeypatch.setattr(predictor, "head_logits", logits)
+    given = {"predict": ("images/ant",), "eval": ("--data", "images")}[command]
+    code, err = cli(command, str(finished), *given)
+    assert code == 3
+    assert "not finite" in err
 
 
 def refused_to_save(run: Path, err: str, tensor: str) -> None:
@@ -203,7 +223,7 @@ def test_n7_the_same_seed_gives_the_same_bits_whatever_decodes_the_images(
 ) -> None:
     start = ("run", "tiny/net+linear:dropout=0.5+cekl", *COMMON, "--train", mode, "--epochs", "3")
     runs = itertools.product(("1", "4"), ("5",))
-    found = []
+    found: list[dict[str, Any]] = []
     for workers, seed in [*runs, ("1", "5"), ("1", "6")]:
         cold()
         out = f"{workers} {seed} {len(found)}"

@@ -26,6 +26,7 @@ FAULTS: dict[str, Callable[[Tensor], object]] = {
     "shape": lambda loss: loss.repeat(3),
     "number": lambda loss: float(loss.detach()),
     "no_gradient": lambda loss: loss.detach(),
+    "device": lambda loss: loss.to("meta"),
     "raises": lambda loss: loss.view(7, 9),
     "buffer": lambda loss: loss,  # which is right, while a buffer of its own is not
     "nothing": lambda _loss: None,

@@ -308,9 +308,13 @@ def loss_terms(
             isinstance(term, Tensor) and term.ndim == 0 and term.is_floating_point()
             for term in terms.values()
         )
+        and all(term.device == output.logits.device for term in terms.values())
     )
     if not good:
-        message = f"{maker.title} must give a dict of scalar tensors (floats) by term name."
+        message = (
+            f"{maker.title} must give a dict of scalar tensors (floats, on the logits' device) by "
+            "term name."
+        )
         raise PluginFault(message, hint="Report it to the plugin's author.")
     return terms  # type: ignore[no-any-return]
 

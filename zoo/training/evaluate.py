@@ -70,6 +70,18 @@ def quick_scores(logits: Tensor, target: Tensor) -> tuple[float, float]:
     return _top1(answers, target), _macro_f1(answers, target, logits.shape[1])
 
 
+def refuse_infinite(logits: Tensor) -> None:
+    """Let nobody take the largest of numbers that are none for an answer.
+
+    Raises:
+        Diverged: a logit of `[N, C]` is not finite.
+    """
+    bad = int((~torch.isfinite(logits)).any(1).sum())
+    if bad:
+        message = f"The model's answers to {bad} of {len(logits)} images are not finite."
+        raise Diverged(message, hint="Train it again with a lower --lr.")
+
+
 def score_numpy(logits: Tensor, target: NDArray[np.int64]) -> Scores:
     """`score` for targets that are a numpy array."""
     return score(logits, torch.from_numpy(target))
@@ -81,10 +93,7 @@ def score(logits: Tensor, target: Tensor) -> Scores:
     Raises:
         Diverged: a logit is not finite: the model has no answer there.
     """
-    if not bool(torch.isfinite(logits).all()):
-        bad = int((~torch.isfinite(logits)).any(1).sum())
-        message = f"The model's answers to {bad} of {len(logits)} images are not finite."
-        raise Diverged(message, hint="Train it again with a lower --lr.")
+    refuse_infinite(logits)
     classes = logits.shape[1]
     answers, target = logits.argmax(1).cpu(), target.cpu()
     columns = {name: values.tolist() for name, values in _by_class(answers, target, classes)}

@@ -20,6 +20,7 @@ from zoo.files import make_folder, write_bytes, write_json
 from zoo.manifest import own_hash
 from zoo.training import threads
 from zoo.training.assemble import Maker, build_model
+from zoo.training.evaluate import refuse_infinite
 from zoo.training.feeds import FEATURE_BATCH, pixel_features
 
 if TYPE_CHECKING:
@@ -114,7 +115,12 @@ class Predictor:
         return head_logits(self.model, found, self.device).cpu()
 
     def predictions(self, logits: Tensor) -> list[Prediction]:
-        """From logits `[N, C]`."""
+        """From logits `[N, C]`.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        refuse_infinite(logits)
         rows = torch.softmax(logits.float(), 1).tolist()
         return [
             Prediction(

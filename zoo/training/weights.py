@@ -7,6 +7,8 @@ an error that counts and names it.
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from zoo.errors import BadWeights, InputMissing
+from zoo.errors import BadWeights, InputMissing, Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,8 @@ _PREFIXES = ("module.", "_orig_mod.", "backbone.")
 #: buffers that older files lack and that no forward pass in eval mode reads
 _OPTIONAL = ("num_batches_tracked",)
 _SHOWN = 8
+#: in what torch says of a pickle: what it asks for that is no tensor
+_CODE = re.compile(r"GLOBAL [\w.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         InputMissing: there is no such file.
         BadWeights: it is neither safetensors nor a pickle of plain tensors.
+        Refused: it is a pickle that would run code.
     """
     try:
         data = path.read_bytes()
@@ -76,7 +81,14 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Whatever torch stumbles on in damaged bytes: it has no error of its own for them.
+        # Whatever torch stumbles on in damaged bytes: it has no error of its own for them, and of
+        # a pickle that would run code it tells in words only.
+        if isinstance(error, pickle.UnpicklingError) and (wanted := _CODE.search(str(error))):
+            message = (
+                f"{path.name} is a pickle of more than tensors ({wanted[0]}): it was not read."
+            )
+            hint = "Convert it to safetensors with a tool that you trust."
+            raise Refused(message, hint=hint) from error
         message = f"{path.name} holds no plain weights that can be read safely."
         hint = "Convert it to safetensors with a tool that you trust."
         raise BadWeights(message, hint=hint) from error
@@ -132,8 +144,10 @@ def load_weights(
 
     Raises:
         InputMissing: there is no such file.
-        BadWeights: the file does not fit; the message counts and names what is missing, misshapen
-            or left over.
+        BadWeights: the file does not fit; the message counts and names what is missing, misshapen,
+            of another kind of number (floats of another width are converted), not finite, or left
+            over.
+        Refused: it is a pickle that would run code.
     """
     state = read_state_dict(path)
     if rename is not None:
@@ -145,12 +159,27 @@ def load_weights(
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
+    unfit = [
+        f"{key} {_short(state[key])} instead of {_short(own[key])}"
+        for key in own
+        if key in state and _kind(state[key]) != _kind(own[key])
+    ]
+    infinite = [key for key in own if key in state and not bool(torch.isfinite(state[key]).all())]
     leftover = tuple(key for key in state if key not in own)
     strange = [key for key in leftover if not key.startswith(tuple(classifier) or ("\0",))]
-    if missing or misshapen or strange:
-        matched = sum(key in state for key in own) - len(misshapen)
-        total = matched + len(misshapen) + len(missing)
-        raise _misfit(path, f"matched {matched} of {total}", missing, misshapen, strange)
+    faults = {
+        "missing in the file": missing,
+        "of another shape": misshapen,
+        "of another kind of number": unfit,
+        "not finite": infinite,
+        "unknown to the backbone": strange,
+    }
+    if any(faults.values()):
+        # A tensor is misshapen, of another kind or not finite; each line begins with its name.
+        bad = {line.partition(" ")[0] for line in (*misshapen, *unfit, *infinite)}
+        matched = sum(key in state for key in own) - len(bad)
+        total = matched + len(bad) + len(missing)
+        raise _misfit(path, f"matched {matched} of {total}", faults)
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
     # Written through __dict__ since nn.Module knows only tensors and modules as attributes.
     module.__dict__["load_report"] = LoadReport(
@@ -159,15 +188,18 @@ def load_weights(
     return module
 
 
-def _misfit(
-    path: Path, matched: str, missing: list[str], misshapen: list[str], strange: list[str]
-) -> BadWeights:
+def _kind(tensor: Tensor) -> tuple[bool, bool, bool]:
+    """What may not be converted silently: real, complex, whole numbers, truth values."""
+    return tensor.is_floating_point(), tensor.is_complex(), tensor.dtype == torch.bool
+
+
+def _short(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _misfit(path: Path, matched: str, faults: Mapping[str, list[str]]) -> BadWeights:
     lines = [f"{path.name} does not fit this backbone: {matched} tensors."]
-    for words, keys in (
-        ("missing in the file", missing),
-        ("of another shape", misshapen),
-        ("unknown to the backbone", strange),
-    ):
+    for words, keys in faults.items():
         if keys:
             more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
             lines.append(f"  {len(keys)} {words}: {', '.join(keys[:_SHOWN])}{more}")
