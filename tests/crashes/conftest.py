@@ -1,4 +1,4 @@
-"""What the tests of faults share."""
+"""What the tests of crashes share."""
 
 from __future__ import annotations
 
