@@ -22,6 +22,8 @@ Train = Any  # a fixture that trains
 StopAt = Any  # a fixture that stops
 pytestmark = pytest.mark.usefixtures("tiny")
 QUIET = Silent()
+#: looks while the 15 pictures are hashed, before there is a run folder
+HASHED = 15
 #: what is different from run to run
 TIMED = ("seconds", "images_per_second")
 
@@ -107,9 +109,9 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_one(
     looks = stop_at(0)
     whole = left(train(images, tmp_path / "whole", **RUNS[name]).folder)
     total = looks[0]
-    assert total > 15
+    assert total > HASHED + 15
     # The looks at the 15 pictures are alike: two of them will do.
-    for limit in [1, *range(15, total + 1)]:
+    for limit in [HASHED + 1, *range(HASHED + 15, total + 1)]:
         stop_at(limit)
         folder = tmp_path / f"at {limit}"
         with pytest.raises(Stopped) as caught:
@@ -121,17 +123,27 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_one(
         assert json.loads((folder / "exit.json").read_text())["status"] == "finished"
 
 
+def test_a_run_stopped_while_its_images_are_hashed_has_not_begun(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    for limit in (1, HASHED):
+        stop_at(limit)
+        with pytest.raises(Stopped):
+            train(images, tmp_path / "run", **RUNS["probe"])
+        assert not (tmp_path / "run").exists()
+
+
 def test_a_run_stopped_again_and_again_gets_there(
     images: Path, tmp_path: Path, train: Train, stop_at: StopAt
 ) -> None:
     stop_at(0)
     whole = left(train(images, tmp_path / "whole", **RUNS["lpft"]).folder)
     folder = tmp_path / "run"
-    stop_at(19)
+    stop_at(HASHED + 19)
     with pytest.raises(Stopped):
         train(images, folder, **RUNS["lpft"])
     for _ in range(40):
-        stop_at(24)
+        stop_at(HASHED + 24)
         with contextlib.suppress(Stopped):
             resume(folder, listener=QUIET)
             break
@@ -160,7 +172,7 @@ def test_a_run_that_died_after_a_phase_accounts_for_it_once(
 def test_a_checkpoint_is_saved_when_its_time_has_come_and_two_are_kept(
     images: Path, tmp_path: Path, train: Train, stop_at: StopAt
 ) -> None:
-    stop_at(20)
+    stop_at(HASHED + 20)
     with pytest.raises(Stopped):
         train(images, tmp_path / "run", **RUNS["probe"], **{"checkpoint.seconds": 0})
     found = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
@@ -182,7 +194,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     settings = {**RUNS["full"], "checkpoint.seconds": 0}
     stop_at(0)
     whole = left(train(images, tmp_path / "whole", **settings).folder)
-    stop_at(20)
+    stop_at(HASHED + 20)
     with pytest.raises(Stopped):
         train(images, tmp_path / "run", **settings)
     folder = tmp_path / "run" / "checkpoints"
