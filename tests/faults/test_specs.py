@@ -297,7 +297,7 @@ def test_c7_a_finished_run_is_not_overwritten(zoo: Zoo) -> None:
     "given",
     [
         ("--lr", "1"), ("--epochs", "9"), ("--seed", "9"), ("--batch-size", "2"),
-        ("--data", "images"), ("--set", "lr=1"), ("--device", "cpu"), ("--train", "full"),
+        ("--set", "lr=1"), ("--device", "cpu"), ("--train", "full"),
     ],
 )  # fmt: skip
 def test_c8_a_run_goes_on_as_planned_or_not_at_all(zoo: Zoo, given: tuple[str, str]) -> None:

@@ -164,7 +164,7 @@ def load_weights(
         for key in own
         if key in state and _kind(state[key]) != _kind(own[key])
     ]
-    infinite = [key for key in own if key in state and not bool(torch.isfinite(state[key]).all())]
+    infinite = [key for key in own if key in state and not _is_finite(state[key])]
     leftover = tuple(key for key in state if key not in own)
     strange = [key for key in leftover if not key.startswith(tuple(classifier) or ("\0",))]
     faults = {
@@ -195,6 +195,11 @@ def _kind(tensor: Tensor) -> tuple[bool, bool, bool]:
 
 def _short(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers of a tensor are; one without numbers (meta) has none that is not."""
+    return tensor.is_meta or bool(torch.isfinite(tensor).all())
 
 
 def _misfit(path: Path, matched: str, faults: Mapping[str, list[str]]) -> BadWeights:
