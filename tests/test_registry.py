@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import folders, registry, toml
-from zoo.errors import InputMissing, UnknownName, UsageError
+from zoo.errors import InputMissing, StorageFault, UnknownName, UsageError
 from zoo.index import catalog
 from zoo.registry import Placed, Registry
 from zoo.registry_file import json_schema
@@ -256,3 +256,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         registry.load()
     except UsageError as error:
         assert "registry.toml" in error.message  # noqa: PT017 - either outcome is right
+
+
+def test_a_user_file_that_cannot_be_looked_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(StorageFault, match=r"registry\.toml cannot be read: Permission denied"):
+        registry.load(None)

@@ -60,7 +60,7 @@ def ingested(
         images.close()
         raise unreadable(images.problems)
     bad = {problem.index: problem.reason for problem in images.problems}
-    hears.note(f"data: {len(bad)} images cannot be read and are skipped:")
+    hears.note(f"data: images that cannot be read and are skipped, {len(bad)} in all:")
     for problem in images.problems:
         hears.note(f"  {problem.path}: {problem.reason}")
     return images.without(bad), dataset.skipping(bad.items())

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import folders, toml
-from zoo.errors import InputMissing, UnknownName, ZooError
+from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
 from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, Layer, Placed, judge
@@ -138,7 +138,12 @@ def built_in() -> Path:
 def _own_files() -> Iterator[Path]:
     """The user's file and the working directory's, where they are and are not the built-in one."""
     for path in (folders.config() / FILE, Path(FILE)):
-        if path.is_file() and not path.samefile(built_in()):
+        try:
+            there = path.is_file() and not path.samefile(built_in())
+        except OSError as error:
+            hint = "Make it readable, or let ZOO_CONFIG name another folder."
+            raise StorageFault(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
+        if there:
             yield path
 
 

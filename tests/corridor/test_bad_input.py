@@ -133,7 +133,7 @@ def test_bad_images_can_be_skipped_and_are_named(
     ear = Ear()
     done = train(images, tmp_path / "run", listener=ear, bad_images="skip")
     said = "\n".join(ear.notes)
-    assert "2 images cannot be read and are skipped" in said
+    assert "images that cannot be read and are skipped, 2 in all:" in said
     assert "bad.png" in said
     assert "worse.png" in said
     split = read(done.folder / "split.json")

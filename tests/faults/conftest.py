@@ -102,7 +102,7 @@ def refused_then_skipped(
     assert not Path("out").exists()
     ended = zoo(*RUN, *options, "--bad-images", "skip")
     assert ended.code == 0
-    assert f"{len(bad)} images cannot be read and are skipped" in ended.err
+    assert f"images that cannot be read and are skipped, {len(bad)} in all:" in ended.err
     assert all(f"images/{name}: " in ended.err for name in bad)
     assert not {one["name"] for one in read("split.json")["files"]} & set(bad)
     summary = read("summary.json")
