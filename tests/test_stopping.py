@@ -51,10 +51,12 @@ def test_another_thread_is_never_asked() -> None:
 def test_the_second_signal_ends_at_once(name: str, code: int) -> None:
     program = (
         "import signal\nfrom zoo.stopping import listening\n"
-        f"with listening():\n    signal.raise_signal(signal.{name})\n"
+        "with listening() as stop:\n"
+        "    stop.before_exit = lambda code: print('last', code, flush=True)\n"
+        f"    signal.raise_signal(signal.{name})\n"
         f"    print('asked', flush=True)\n    signal.raise_signal(signal.{name})\n    print('late')"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stdout) == (code, "asked\n")
+    assert (ran.returncode, ran.stdout) == (code, f"asked\nlast {code}\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,10 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
         if draft.dataset.table.layout != "table":  # a table may lie anywhere
             runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
         name = draft.plan.entry or spec
-        with runfolder.new(Path(out) if out else None, name) as folder, _ending(folder, hears):
+        with (
+            runfolder.new(Path(out) if out else None, name) as folder,
+            _ending(folder, hears, stop, resumed=False),
+        ):
             folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
             _write_data(folder, draft)
             return _carry_out(folder, draft, hears, stop, watchers, began=began)
@@ -153,8 +157,10 @@ def resume(
             return _finished(folder)
         plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
         check_plugins(plan, catalog())
+        if note := hot.room("threads").as_begun(plan.device):
+            hears.note(note)
         found = None
-        if folder.has(runfolder.SPLIT) or folder.has(runfolder.METRICS):
+        if any(map(folder.has, (runfolder.SPLIT, runfolder.METRICS, runfolder.CHECKPOINTS))):
             found = hot.room("checkpoints").newest_checkpoint(
                 folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
             )
@@ -162,9 +168,11 @@ def resume(
         else:  # it was ended before it had written which image is in which part
             draft = prove(plan, survey_data(plan, hears, stop.check))
             _write_data(folder, draft)
+        if found is None:
+            hears.note("checkpoint: none was saved yet; the run begins anew.")
         watchers = observers.select(folder.observers(), hears.note)
         folder.remove(runfolder.EXIT)
-        with _ending(folder, hears):
+        with _ending(folder, hears, stop, resumed=True):
             return _carry_out(folder, draft, hears, stop, watchers, began=began, found=found)
 
 
@@ -203,6 +211,12 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
     images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop)
     with closing(images):
         if len(dataset.splits) != len(draft.dataset.splits):
+            if found:
+                raise Mismatch(
+                    "The run began with images that cannot be read now: "
+                    f"{dataset.notes_of_skipped(since=draft.dataset)}.",
+                    hint="Try again, restore them, or start a new run with zoo run.",
+                )
             draft = prove(draft.plan, dataset)
             folder.write_plan(draft.plan, summary.versions(draft.plan), folder.observers())
             _write_data(folder, draft)
@@ -344,8 +358,11 @@ def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # no
 
 
 @contextmanager
-def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
-    """Write exit.json however the run ends; leave nothing where nothing was trained."""
+def _ending(
+    folder: RunFolder, hears: Listener, stop: stopping.Stop, *, resumed: bool
+) -> Iterator[None]:
+    """Write exit.json however the run ends; leave nothing where a new run has trained nothing."""
+    stop.before_exit = partial(_say_ending, folder, "stopped", reason="by a second signal")
     try:
         yield
     except ZooError as error:
@@ -355,17 +372,18 @@ def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
         if isinstance(error, Diverged):
             with suppress(StorageFault):
                 folder.write(runfolder.DIAGNOSIS, error.facts)
-        _say_ending(folder, status, error.exit_code, error.message, kept=status == "stopped")
+        kept = resumed or status == "stopped"
+        _say_ending(folder, status, error.exit_code, error.message, kept=kept)
         raise
     except MemoryError as error:
-        _say_ending(folder, "failed", OutOfMemory.exit_code, "out of memory", kept=False)
+        _say_ending(folder, "failed", OutOfMemory.exit_code, "out of memory", kept=resumed)
         raise OutOfMemory("There is not enough memory.", hint=_SMALLER) from error
     except OSError as error:
-        _say_ending(folder, "failed", StorageFault.exit_code, str(error), kept=False)
+        _say_ending(folder, "failed", StorageFault.exit_code, str(error), kept=resumed)
         raise StorageFault(f"Reading or writing failed: {error}.") from error
     except Exception as error:
         if hot.room("device").is_out_of_memory(error):
-            _say_ending(folder, "failed", OutOfMemory.exit_code, str(error), kept=False)
+            _say_ending(folder, "failed", OutOfMemory.exit_code, str(error), kept=resumed)
             raise OutOfMemory("The device has not enough memory.", hint=_SMALLER) from error
         _say_ending(folder, "failed", 1, f"{type(error).__name__}: {error}", kept=True)
         raise
@@ -378,7 +396,9 @@ def _ending(folder: RunFolder, hears: Listener) -> Iterator[None]:
 _SMALLER = "Use a smaller --batch-size or --image-size."
 
 
-def _say_ending(folder: RunFolder, status: str, code: int, reason: str, *, kept: bool) -> None:
+def _say_ending(
+    folder: RunFolder, status: str, code: int, reason: str, *, kept: bool = True
+) -> None:
     # What happened matters more than that a full disk has no room to note it.
     with suppress(OSError, StorageFault):
         if not kept:

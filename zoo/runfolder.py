@@ -146,7 +146,8 @@ class RunFolder:
 
         Returns:
             `plan`: the plan as JSON, less what depends on where it runs; `classes` and `split`:
-            SHA-256 of these files, hex.
+            SHA-256 of these files, hex; `teacher`: likewise of its model.json, which vouches for
+            its weights ("" where there is none).
 
         Raises:
             InputMissing: one of them is not there.
@@ -156,6 +157,7 @@ class RunFolder:
         lasting = {key: value for key, value in plan.items() if key not in _MAY_CHANGE}
         return {
             "plan": {**lasting, "settings": settings},
+            "teacher": _card_hash(plan.get("teacher")),
             **{name.removesuffix(".json"): self._hash(name) for name in (CLASSES, SPLIT)},
         }
 
@@ -163,6 +165,14 @@ class RunFolder:
         """Write exit.json: how it ended, with which exit code, and why."""
         ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.write(EXIT, {"status": status, "code": code, "reason": reason, "ended": ended})
+
+
+def _card_hash(teacher: object) -> str:
+    """Of the card of a finished run, or of a copy of its model folder."""
+    for place in (Path(str(teacher)) / MODEL, Path(str(teacher))) if teacher else ():
+        with contextlib.suppress(OSError):
+            return hashlib.sha256((place / MODEL_CARD).read_bytes()).hexdigest()
+    return ""
 
 
 @contextlib.contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from zoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 #: what asks to stop (where the system has it), and the exit code then
@@ -30,6 +30,8 @@ class Stop:
     def __init__(self) -> None:
         """Nobody has asked yet."""
         self.signal: signal.Signals | None = None
+        #: called with the exit code before a signal that insists ends the process
+        self.before_exit: Callable[[int], None] | None = None
         self._save = False
 
     def check(self) -> None:
@@ -53,7 +55,11 @@ class Stop:
         if number == _SAVE:
             self._save = True
         elif self.signal is not None:
-            os._exit(_CODES[signal.Signals(number)])
+            code = _CODES[signal.Signals(number)]
+            with suppress(BaseException):  # whatever it is, the process ends now
+                if self.before_exit:
+                    self.before_exit(code)
+            os._exit(code)
         else:
             self.signal = signal.Signals(number)
 

@@ -55,6 +55,20 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
+class Halt(Ear):
+    """Asks to stop after the n-th step whose loss is told."""
+
+    def __init__(self, at: int = 2) -> None:
+        super().__init__()
+        self.at = at
+
+    def advance(self, count: int, *, loss: float | None = None) -> None:
+        del count
+        self.at -= loss is not None
+        if self.at == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
 class Interrupt(Ear):
     """Sends a signal at the n-th decoded picture."""
 

@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from zoo import corridor, pictures
 from zoo.corridor import resume
+from zoo.data.ingest import Problem
 from zoo.errors import (
     InputMissing,
     Mismatch,
     Stopped,
+    StorageFault,
     UsageError,
 )
 from zoo.progress import Silent
+from zoo.runfolder import RunFolder
+from zoo.stopping import Stop
 
-from .ears import Interrupt, read
+from .ears import Ear, Halt, Interrupt, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from zoo.data.ingest import Images
     from zoo.index import Catalog
 
 Train = Any  # a fixture that trains
@@ -118,3 +124,107 @@ def test_a_plugin_that_is_gone_or_another_is_a_mismatch(
     with pytest.raises(Mismatch, match=r"used tiny/net \(zoo-tiny 1\.0\), which is not") as caught:
         resume(folder)
     assert "zoo-tiny==1.0" in caught.value.hint
+
+
+#: a run that saves after every step, and is stopped after the second
+HALTED = {"train": "full", "epochs": 2, "batch_size": 4, "checkpoint.steps": 1}
+
+
+def halted(images: Path, folder: Path, train: Train, **more: object) -> Path:
+    with pytest.raises(Stopped):
+        train(images, folder, listener=Halt(), **HALTED, **more)
+    assert any((folder / "checkpoints").iterdir())
+    return folder
+
+
+def test_an_image_that_fails_in_passing_is_not_left_out_of_a_run_that_began_with_it(
+    images: Path,
+    tmp_path: Path,
+    train: Train,
+    cold: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = halted(images, tmp_path / "run", train, bad_images="skip")
+    split = (folder / "split.json").read_bytes()
+    cold()
+    ingest = pictures.ingest
+
+    def failing(paths: list[Path], **how: Any) -> Images:  # noqa: ANN401 - passed on
+        found = ingest(paths, **how)
+        found.problems = (Problem(2, paths[2], "decoding it kills the decoder (SIGKILL)"),)
+        found.pixels_row[2] = found.canvas_row[2] = -1
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "ingest", failing)
+        with pytest.raises(Mismatch, match=r"cannot be read now: .*SIGKILL"):
+            resume(folder, listener=Silent())
+    assert (folder / "split.json").read_bytes() == split
+    assert resume(folder, listener=Silent()).summary["status"] == "finished"
+
+
+def test_a_resume_that_fails_leaves_the_run_where_it_is(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(images, tmp_path / "run", train)
+
+    def full(*_: object) -> None:
+        raise StorageFault("There is no room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corridor, "ingested", full)
+        with pytest.raises(StorageFault):
+            resume(folder, listener=Silent())
+    assert read(folder / "exit.json")["code"] == 74
+    ear = Ear()
+    assert resume(folder, listener=ear).summary["status"] == "finished"
+    assert "checkpoint: none was saved yet; the run begins anew." in ear.notes
+
+
+def test_another_teacher_is_a_mismatch(
+    images: Path, tmp_path: Path, train: Train, finished: Path
+) -> None:
+    teaching = {"spec": "tiny/net+linear+cekl:target=teacher", "loss__teacher": str(finished)}
+    folder = halted(images, tmp_path / "run", train, **teaching)
+    other = train(images, tmp_path / "other", epochs=3, seed=5).folder
+    shutil.rmtree(finished)
+    shutil.copytree(other, finished)
+    with pytest.raises(Mismatch, match="Changed since:\n  the teacher"):
+        resume(folder, listener=Silent())
+
+
+def test_a_run_goes_on_with_as_many_threads_as_it_began_with(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        folder = halted(images, tmp_path / "run", train)
+        torch.set_num_threads(2)
+        ear = Ear()
+        resume(folder, listener=ear)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert [note for note in ear.notes if note.startswith("threads: 1, as the run began")]
+
+
+def test_lost_data_of_a_run_with_checkpoints_are_no_reason_to_begin_anew(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    folder = halted(images, tmp_path / "run", train)
+    for name in ("split.json", "metrics.jsonl"):
+        (folder / name).unlink()
+    with pytest.raises(InputMissing, match=r"split\.json cannot be read"):
+        resume(folder, listener=Silent())
+
+
+def test_how_a_run_ended_is_told_even_by_a_second_signal(tmp_path: Path) -> None:
+    stop = Stop()
+    with corridor._ending(RunFolder(tmp_path), Silent(), stop, resumed=False):  # noqa: SLF001 - no process can be ended here
+        assert stop.before_exit
+        stop.before_exit(143)
+        ending = read(tmp_path / "exit.json")
+    assert (ending["status"], ending["code"]) == ("stopped", 143)

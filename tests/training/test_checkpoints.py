@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,3 +234,69 @@ def test_a_run_without_a_checkpoint_has_none(tmp_path: Path) -> None:
     for name in ("classes.json", "split.json"):
         (tmp_path / name).write_text("[]")
     assert newest_of(tmp_path / "checkpoints") is None
+
+
+def test_the_best_epochs_pointer_names_a_checkpoint_that_holds_it(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    stop_at(0)
+    settings = {"train": "lpft", "epochs": 1, "probe.epochs": 2, "select": "best"}
+    folder = train(images, tmp_path / "run", **settings, **{"checkpoint.steps": 1}).folder
+    pointer = json.loads((folder / "checkpoints" / "best.json").read_text())
+    named = folder / "checkpoints" / pointer["checkpoint"]
+    position = json.loads((named / "position.json").read_text())["position"]
+    assert pointer["figure"] == position["best"] is not None
+    assert pointer["epoch"] == position["best_epoch"]
+    assert len((named / pointer["file"]).read_bytes()) > 1000
+
+
+def test_two_whole_checkpoints_are_kept_beside_a_damaged_one(
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt
+) -> None:
+    settings = {**RUNS["full"], "checkpoint.steps": 1}
+    stop_at(HASHED + 20)
+    with pytest.raises(Stopped):
+        train(images, tmp_path / "run", **settings)
+    folder = tmp_path / "run" / "checkpoints"
+    _, newest = sorted(folder.glob("step-*"))
+    (newest / "state.safetensors").write_bytes(b"")
+    newest.rename(folder / "step-09999999")
+    stop_at(HASHED + 20)
+    with pytest.raises(Stopped):
+        resume(tmp_path / "run", listener=QUIET)
+    names = sorted(path.name for path in folder.glob("step-*"))
+    assert len(names) == 2
+    assert "step-09999999" not in names
+    assert newest_of(folder) == folder / names[-1]
+    shutil.rmtree(folder / names[-1])
+    assert newest_of(folder) == folder / names[0]
+
+
+def test_checkpoints_come_every_30_seconds_and_never_cost_a_fiftieth(
+    monkeypatch: pytest.MonkeyPatch,
+    planned: Any,  # noqa: ANN401 - a fixture that plans
+) -> None:
+    from types import SimpleNamespace
+
+    from zoo.training import train as room
+
+    now, saved = [1000.0], list[float]()
+    monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
+    session = SimpleNamespace(plan=planned(), pause=lambda: None, wants_save=lambda: False)
+    task = SimpleNamespace(position=SimpleNamespace(step=0))
+    saver = room._Saver(session, task, 0, 0)  # type: ignore[arg-type]  # noqa: SLF001 - its clock is what is tested
+
+    def save() -> None:
+        saved.append(now[0])
+        saver.saved = now[0]
+
+    saver.save = save  # type: ignore[method-assign]
+    for second in range(1, 101):
+        now[0] = 1000.0 + second
+        saver.pause()
+    assert saved == [1030, 1060, 1090]
+    saver.cost = 2.0  # seconds: too dear for that
+    for second in range(101, 301):
+        now[0] = 1000.0 + second
+        saver.pause()
+    assert saved[3:] == [1190, 1290]

@@ -88,6 +88,10 @@ class Dataset:
         named = tuple((self.table.rows[row].name, why) for row, why in told.items())
         return replace(self.without(told), skipped=self.skipped + named)
 
+    def notes_of_skipped(self, *, since: Dataset) -> str:
+        """The first of the images that were left out since the set was another."""
+        return _some([f"{name} ({why})" for name, why in self.skipped[len(since.skipped) :]])
+
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
         """The same rows, split as another time."""
         return replace(self, splits=splits)

@@ -81,23 +81,32 @@ def save_checkpoint(
     }
     _refuse_infinite(tensors, task)
     target = folder / f"step-{described['phase'] * _STEPS + task.position.step:08d}"
-    if not _is_whole(target):
-        position = {**described, "position": asdict(task.position)}
+    position = {**described, "position": asdict(task.position)}
+    if not _holds(target, position):
         parts = {
             **{name: save(held) for name, held in tensors.items()},
             _POSITION: json.dumps(position).encode(),
         }
-        remove_folder(target)  # damaged, and we are past it once more
         with new_folder(target) as unnamed:
             for name, data in parts.items():
                 write_bytes(unnamed / name, data)
             manifest.seal(
                 unnamed, parts, {"step": task.position.step, "finite": True, "seals": dict(seals)}
             )
+            remove_folder(target)  # damaged, or of the same step before it was validated
     _point(folder, target, task, described)
-    for old in _by_age(folder)[:-_KEPT]:
-        remove_folder(old)
+    _retain(folder, target)
     return target
+
+
+def _retain(folder: Path, newest: Path) -> None:
+    """Keep the newest whole checkpoints, this one among them, and remove all others."""
+    kept = 1
+    for other in reversed([one for one in _by_age(folder) if one != newest]):
+        if kept < _KEPT and _is_whole(other):
+            kept += 1
+        else:
+            remove_folder(other)
 
 
 def _point(folder: Path, target: Path, task: Task, described: Mapping[str, Any]) -> None:
@@ -204,6 +213,16 @@ def _by_age(folder: Path) -> list[Path]:
     return [path for _, path in sorted(numbered)]
 
 
+def _holds(folder: Path, position: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is there, whole, and of this very position (whatever time it took)."""
+    try:
+        found = _read(folder)
+    except (BadData, Mismatch):
+        return False
+    now = json.loads(json.dumps(position))
+    return {**found.described, "seconds": None} == {**now, "seconds": None}
+
+
 def _is_whole(folder: Path) -> bool:
     try:
         manifest.verified(folder)
@@ -215,6 +234,7 @@ def _is_whole(folder: Path) -> bool:
 def _refuse_another(candidate: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Go on in the run that the checkpoint is of, and in no other."""
     differing = [f"{name}.json" for name in ("classes", "split") if then.get(name) != now[name]]
+    differing += ["the teacher"] if then.get("teacher", "") != now["teacher"] else []
     was, is_now = _flat(then["plan"]), _flat(now["plan"])
     differing += [
         f"plan.json: {key} is {is_now.get(key)!r}, was {was.get(key)!r}"[:300]

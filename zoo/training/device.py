@@ -152,5 +152,6 @@ def description(device: Device) -> dict[str, Any]:
         "precision": device.precision,
         "channels_last": device.channels_last,
         "reasons": list(device.reasons),
+        "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

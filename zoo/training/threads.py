@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import nn
 
 #: below this many parameters a step on features is done before a second thread has woken up
 _SMALL = 200_000
+
+
+def as_begun(device: Mapping[str, Any]) -> str:
+    """Compute with as many threads as a run began with: another number may give other bits.
+
+    Args:
+        device: as plan.json has it.
+
+    Returns:
+        What to say of it; empty where nothing changes.
+    """
+    wanted, have = device.get("threads"), torch.get_num_threads()
+    if device.get("name") != "cpu" or not isinstance(wanted, int) or wanted in {0, have}:
+        return ""
+    torch.set_num_threads(max(1, wanted))
+    return f"threads: {wanted}, as the run began, and not {have}: the bits could differ"
 
 
 @contextmanager
