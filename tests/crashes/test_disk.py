@@ -157,7 +157,8 @@ def test_p6_a_disk_that_fills_up_at_any_write_of_a_checkpoint_costs_that_one_onl
     asked = calls(disk, disk.run)
     writes = [call for call in asked if call.startswith("write ")]
     second = [at for at, call in enumerate(writes, 1) if ".tmp-step-00000002" in call]
-    assert len(second) == 2 * 5  # five files in two halves, none of them empty
+    # Five files in two halves, none of them empty; and once more when its epoch is validated.
+    assert len(second) == 2 * 2 * 5
     for at in second:
         case = Disk(disk.forks, disk.folder / f"{at}", disk.cache, disk.images)
         case.folder.mkdir()
@@ -166,7 +167,8 @@ def test_p6_a_disk_that_fills_up_at_any_write_of_a_checkpoint_costs_that_one_onl
         assert ended.code == 74, (at, ended)
         assert "No space left on device (" in ended.err  # and how many bytes were wanted
         assert "Free space" in ended.err
-        assert checkpoints(case.run) == ["step-00000001"]
+        once = ["step-00000002"] if at in second[10:] else []
+        assert checkpoints(case.run) == ["step-00000001", *once]
         assert not unfinished(case.run)
         again = case.zoo("resume", case.run)
         assert again.code == 0, again.err
@@ -189,11 +191,11 @@ def test_p6_files_of_limited_size_are_a_storage_fault(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 128 kB."""
+    """A disk of 192 kB."""
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder], check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", folder], check=False,
         capture_output=True,
     ).returncode:  # fmt: skip
         pytest.skip("a small disk can be mounted by root only")
@@ -208,7 +210,7 @@ def test_p6_a_small_disk_that_is_really_full(
     disk.run = small / "run"
     fill = small / "fill"
     codes = set()
-    for kilobytes in range(124, 0, -16):
+    for kilobytes in range(188, 0, -16):
         shutil.rmtree(disk.run, ignore_errors=True)
         fill.write_bytes(bytes(kilobytes * 1024))
         ended = disk.start()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from zoo import manifest
 from zoo.errors import BadData, Diverged, Mismatch
-from zoo.files import new_folder, remove_folder, write_bytes, write_json
+from zoo.files import crash_point, new_folder, remove_folder, write_bytes, write_json
 from zoo.training.fit import Position, Task
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 _KEPT = 2
+_ASIDE = ".old"
 LAST, BEST = "last.json", "best.json"
 _STATE, _OPTIMIZER, _BEST_STATE = "state.safetensors", "optimizer.safetensors", "best.safetensors"
 _POSITION = "position.json"
@@ -93,17 +94,29 @@ def save_checkpoint(
             manifest.seal(
                 unnamed, parts, {"step": task.position.step, "finite": True, "seals": dict(seals)}
             )
-            remove_folder(target)  # damaged, or of the same step before it was validated
+            _set_aside(target)
     _point(folder, target, task, described)
     _retain(folder, target)
     return target
+
+
+def _set_aside(target: Path) -> None:
+    """Make room for a checkpoint of the same step, after its epoch was validated, say.
+
+    The one before stays good under another name until the new one has the name.
+    """
+    if target.exists():
+        aside = target.with_suffix(_ASIDE)
+        remove_folder(aside)
+        target.rename(aside)
+        crash_point(f"set aside {target.name}/")
 
 
 def _retain(folder: Path, newest: Path) -> None:
     """Keep the newest whole checkpoints, this one among them, and remove all others."""
     kept = 1
     for other in reversed([one for one in _by_age(folder) if one != newest]):
-        if kept < _KEPT and _is_whole(other):
+        if kept < _KEPT and other.suffix != _ASIDE and _is_whole(other):
             kept += 1
         else:
             remove_folder(other)
@@ -209,8 +222,9 @@ def _by_age(folder: Path) -> list[Path]:
     numbered = []
     for path in folder.glob("step-*"):
         with contextlib.suppress(ValueError):
-            numbered.append((int(path.name.removeprefix("step-")), path))
-    return [path for _, path in sorted(numbered)]
+            number = int(path.name.removeprefix("step-").removesuffix(_ASIDE))
+            numbered.append((number, path.suffix != _ASIDE, path))
+    return [path for *_, path in sorted(numbered)]
 
 
 def _holds(folder: Path, position: Mapping[str, Any]) -> bool:

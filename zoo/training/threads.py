@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from torch import nn
 
 #: below this many parameters a step on features is done before a second thread has woken up
 _SMALL = 200_000
+#: no machine's number of cores is above this
+_MANY = 4096
 
 
 def as_begun(device: Mapping[str, Any]) -> str:
@@ -25,10 +28,12 @@ def as_begun(device: Mapping[str, Any]) -> str:
     Returns:
         What to say of it; empty where nothing changes.
     """
-    wanted, have = device.get("threads"), torch.get_num_threads()
-    if device.get("name") != "cpu" or not isinstance(wanted, int) or wanted in {0, have}:
+    if not isinstance(device, Mapping) or device.get("name") != "cpu":
         return ""
-    torch.set_num_threads(max(1, wanted))
+    wanted, have = device.get("threads"), torch.get_num_threads()
+    if not isinstance(wanted, int) or not 0 < wanted <= _MANY or wanted == have:
+        return ""
+    torch.set_num_threads(wanted)
     return f"threads: {wanted}, as the run began, and not {have}: the bits could differ"
 
 
