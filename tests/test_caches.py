@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo import caches
+from zoo import caches, locks
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def fill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fill:
 
 def test_an_empty_cache_folder_holds_nothing(fill: Fill) -> None:
     assert caches.caches() == ()
-    assert caches.clear() == caches.prune() == 0
+    assert caches.clear() == caches.Cleared(0, ())
+    assert caches.prune() == 0
     assert not fill({}).exists()
 
 
@@ -49,9 +51,9 @@ def test_caches_are_told_with_their_sizes(fill: Fill) -> None:
 
 def test_named_caches_go_and_the_others_stay(fill: Fill) -> None:
     place = fill({"weights/a": 5, "pictures/p/rows.u8": 3, "features/f/shard": 2})
-    assert caches.clear(["pictures", "features", "hashes"]) == 5
+    assert caches.clear(["pictures", "features", "hashes"]) == caches.Cleared(5, ())
     assert [path.name for path in place.iterdir()] == ["weights"]
-    assert caches.clear() == 5
+    assert caches.clear() == caches.Cleared(5, ())
     assert list(place.iterdir()) == []
 
 
@@ -85,3 +87,56 @@ def test_a_limit_that_is_no_number_is_refused(fill: Fill, monkeypatch: pytest.Mo
     monkeypatch.setenv("ZOO_CACHE_LIMIT", "much")
     with pytest.raises(UsageError, match="ZOO_CACHE_LIMIT='much'"):
         caches.prune()
+
+
+def test_parts_in_use_stay_and_are_told_and_the_others_go(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fill({"pictures/p/rows.u8": 3, "pictures/q/rows.u8": 4, "scratch/ingest-1/x": 5})
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "0")
+    parts = ("pictures/p", "scratch/ingest-1")
+    with (
+        locks.sharing(place / parts[0] / caches.IN_USE) as one,
+        locks.sharing(place / parts[1] / caches.IN_USE),
+    ):
+        one.admit()  # shared is as good as held alone
+        assert caches.prune() == 4
+        assert caches.clear() == caches.Cleared(0, parts)
+        assert (place / "pictures/p/rows.u8").exists()
+    assert caches.clear() == caches.Cleared(8, ())
+    assert list(place.iterdir()) == []
+
+
+def test_what_killed_processes_left_unfinished_goes_after_an_hour(fill: Fill) -> None:
+    now = int(time.time())
+    place = fill({"features/f/shard": 1, "weights/w": 1}, used=now)
+    for name, age in {".tmp-old": 4000, ".tmp-new": 60}.items():
+        fill({f"features/f/{name}": 9})
+        os.utime(place / "features/f" / name, (now - age, now - age))
+    fill({"pictures/.trash-old/rows.u8": 9, "weights/deep/.tmp-old/x": 9}, used=now - 4000)
+    fill({"pictures/.trash-new/rows.u8": 9}, used=now)
+    assert caches.prune() == 0
+    left = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    assert left == {
+        *("features/f/.tmp-new", "features/f/shard", "pictures/.trash-new/rows.u8", "weights/w")
+    }
+
+
+def test_a_part_that_goes_while_it_is_measured_is_nothing(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fill({"features/a/shard": 300})
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "0")
+    scandir = os.scandir
+    asked: list[object] = []
+
+    def removing(path: Path | str) -> object:
+        if os.fspath(path) == str(place / "features/a"):
+            asked.append(path)
+            if len(asked) == 2:  # the first looks for what is unfinished
+                (place / "features/a").rename(place / "gone")
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", removing)
+    assert caches.prune() == 0
+    assert (place / "gone/shard").exists()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from zoo import featurestore
 from zoo.featurestore import FeatureStore
 
 if TYPE_CHECKING:
@@ -109,3 +111,29 @@ def test_a_cache_that_cannot_be_written_serves_its_own_process(
     here.add(NAMES, features(3))
     assert here.find(NAMES).keys() == set(NAMES)
     assert store().find(NAMES) == {}
+
+
+def test_a_store_that_is_cleared_meanwhile_costs_time_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store().add(NAMES[:1], features(1))
+    here = store()
+    folder = here.folder
+
+    def after_clearing(work: Callable[..., object]) -> Callable[..., object]:
+        def cleared(*given: object) -> object:
+            if folder.exists():
+                folder.rename(folder.with_name("cleared" + work.__name__))
+            return work(*given)
+
+        return cleared
+
+    monkeypatch.setattr(featurestore, "write_bytes", after_clearing(featurestore.write_bytes))
+    here.add(NAMES, features(3))
+    assert here.find(NAMES).keys() == set(NAMES)
+    assert not folder.exists()
+
+    folder.mkdir()
+    monkeypatch.setattr("os.scandir", after_clearing(os.scandir))
+    assert store().find(NAMES) == {}
+    assert not folder.exists()

@@ -141,3 +141,61 @@ def test_waiting_lets_one_in_after_the_other(tmp_path: Path) -> None:
     thread.join()
     assert order == ["first", "second"]
     assert (tmp_path / "lock").exists()
+
+
+def test_a_file_that_others_share_is_had_alone_by_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "in-use"
+    with locks.sharing(file) as one:
+        assert one.alone
+        one.admit()
+        with locks.sharing(file) as two:
+            assert not two.alone
+            with locks.alone(file) as free:
+                assert not free
+        assert one.lasts()
+    with locks.alone(file) as free:
+        assert free
+
+
+def test_a_folder_that_is_renamed_before_its_file_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes a folder may come between our opening the file and our locking it."""
+    lock = fcntl.flock
+    place = tmp_path / "part"
+
+    def flock(descriptor: int, how: int) -> None:
+        if not (tmp_path / "trash").exists():
+            place.rename(tmp_path / "trash")
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locks.sharing(place / "in-use") as share:
+        assert share.lasts()
+        assert (place / "in-use").exists()
+        place.rename(tmp_path / "again")
+        assert not share.lasts()
+
+
+def test_a_folder_that_cannot_be_kept_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(locks, "_is_still", never)
+    with pytest.raises(OSError, match="again and again"), locks.sharing(tmp_path / "in-use"):
+        pass
+
+
+def test_where_there_are_no_locks_nothing_is_had_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    with locks.alone(tmp_path / "gone" / "in-use") as free:
+        assert not free
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with locks.alone(tmp_path / "in-use") as free:
+        assert not free

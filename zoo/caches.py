@@ -1,22 +1,25 @@
 """What zoo keeps in the user's cache folder: how much it is, and how to be rid of it.
 
-All of it can be made or fetched again. What a run of this moment has mapped stays readable for it
-after its name is gone.
+All of it can be made or fetched again. A part into which somebody is writing at this moment is
+locked by it, and left alone. What a run has mapped stays readable for it after its name is gone.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import folders
+from zoo import folders, locks
 from zoo.errors import UsageError
-from zoo.files import remove_folder
+from zoo.files import TRASH, UNFINISHED, remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 ABOUT = {
     "catalog": "what the installed plugins offer",
@@ -28,6 +31,12 @@ ABOUT = {
 }
 #: what grows with use, and whose parts go when it is too much
 _GROWING = ("features", "pictures")
+#: what consists of parts that somebody may be writing into
+_PARTED = (*_GROWING, "scratch")
+#: the file in a part that whoever writes into it shares (see `locks.sharing`)
+IN_USE = "in-use"
+#: what was left unfinished so long ago belongs to a process that was killed, seconds
+LEFT_SECONDS = 3600.0
 #: how much of that is kept, bytes; the variable says it in GB
 LIMIT, LIMIT_VARIABLE = 50e9, "ZOO_CACHE_LIMIT"
 
@@ -49,17 +58,27 @@ class Cache:
     files: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What came of clearing.
+
+    Args:
+        bytes: that were freed.
+        in_use: the parts that were left alone, for somebody is writing into them.
+    """
+
+    bytes: int
+    in_use: tuple[str, ...]
+
+
 def caches() -> tuple[Cache, ...]:
     """All that is in the cache folder, by name."""
     place = folders.cache()
     return tuple(_measured(one) for one in sorted(place.iterdir())) if place.is_dir() else ()
 
 
-def clear(names: Iterable[str] = ()) -> int:
+def clear(names: Iterable[str] = ()) -> Cleared:
     """Remove caches; all of them if none is named.
-
-    Returns:
-        How many bytes that freed.
 
     Raises:
         UsageError: there is no cache of that name; nothing is removed.
@@ -73,22 +92,20 @@ def clear(names: Iterable[str] = ()) -> int:
             hint=f"There is: {', '.join(there) or 'none'}",
         )
     found = [there[name] for name in wanted if name in there]
-    for one in found:
-        path = folders.cache() / one.name
-        if path.is_dir() and not path.is_symlink():
-            remove_folder(path)
-        else:
-            path.unlink(missing_ok=True)
-    return sum(one.bytes for one in found)
+    place = folders.cache()
+    left = [part for one in found for part in _remove(place / one.name)]
+    freed = sum(one.bytes for one in found) - sum(_measured(part).bytes for part in left)
+    return Cleared(max(0, freed), tuple(str(part.relative_to(place)) for part in left))
 
 
 def prune() -> int:
     """Remove what has not been used for longest, until what grows is within its limit.
 
-    The limit is `LIMIT`, or `$ZOO_CACHE_LIMIT` in GB.
+    The limit is `LIMIT`, or `$ZOO_CACHE_LIMIT` in GB. What is in use stays, and what killed
+    processes left unfinished goes.
 
     Returns:
-        How many bytes that freed.
+        How many bytes went for the limit's sake.
     """
     told = os.environ.get(LIMIT_VARIABLE, "")
     try:
@@ -97,14 +114,23 @@ def prune() -> int:
         raise UsageError(
             f"{LIMIT_VARIABLE}={told!r} is no number.", hint="Write GB, such as 20."
         ) from None
+    _sweep()
     parts = sorted(_parts(), key=lambda part: part[0])
     total, freed = sum(size for _, size, _ in parts), 0
     for _, size, path in parts:
         if total - freed <= limit:
             break
-        remove_folder(path)
-        freed += size
+        if discard(path):
+            freed += size
     return freed
+
+
+def discard(part: Path) -> bool:
+    """Remove a part of a cache if nobody is using it; whether it is gone."""
+    with locks.alone(part / IN_USE) as free:
+        if free:
+            remove_folder(part)
+    return not part.exists()
 
 
 def used(folder: Path) -> None:
@@ -120,12 +146,48 @@ def _parts() -> Iterator[tuple[float, int, Path]]:
     for name in _GROWING:
         place = folders.cache() / name
         for path in place.iterdir() if place.is_dir() else ():
-            if path.is_dir():
-                yield path.stat().st_mtime, _measured(path).bytes, path
+            with suppress(FileNotFoundError):  # somebody else removed it since it was listed
+                if path.is_dir():
+                    yield path.stat().st_mtime, _measured(path).bytes, path
+
+
+def _remove(cache: Path) -> list[Path]:
+    """Remove a folder (or file) of the cache folder, but for those parts which it returns."""
+    if not cache.is_dir() or cache.is_symlink():
+        cache.unlink(missing_ok=True)
+        return []
+    if cache.name not in _PARTED:
+        remove_folder(cache)
+        return []
+    left = []
+    for path in sorted(cache.iterdir()):
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif not discard(path):
+            left.append(path)
+    with suppress(OSError):  # not empty: of what is left, or of what is new
+        cache.rmdir()
+    return left
+
+
+def _sweep() -> None:
+    """Remove what killed processes left unfinished, or half removed."""
+    before = time.time() - LEFT_SECONDS
+    for folder, folder_names, file_names in os.walk(folders.cache()):
+        for name in (*folder_names, *file_names):
+            path = Path(folder, name)
+            with suppress(OSError):
+                if name.startswith((UNFINISHED, TRASH)) and path.lstat().st_mtime < before:
+                    if name in folder_names and not path.is_symlink():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink()
 
 
 def _measured(path: Path) -> Cache:
-    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():  # a walk, unlike a glob, bears that a folder goes meanwhile
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     size = sum(_size(file) for file in files)
     about = ABOUT.get(path.name, "pictures that zoo draws" if "demo" in path.name else "")
     return Cache(path.name, about, size, len(files))

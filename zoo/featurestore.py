@@ -82,7 +82,11 @@ class FeatureStore:
 
     def _read(self) -> dict[str, NDArray[np.float32]]:
         known: dict[str, NDArray[np.float32]] = {}
-        for file in sorted(self.folder.glob("shard-*.safetensors")):
+        try:
+            files = sorted(self.folder.glob("shard-*.safetensors"))
+        except OSError:  # somebody cleared the cache
+            return known
+        for file in files:
             try:
                 data = file.read_bytes()
                 if hashlib.sha256(data).hexdigest()[:_NAME_LENGTH] != file.stem[-_NAME_LENGTH:]:

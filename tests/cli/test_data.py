@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from zoo import caches, locks
 from zoo.cli import main
 
 if TYPE_CHECKING:
@@ -52,8 +53,22 @@ def test_one_cache_alone_can_be_cleared(zoo: Zoo, tmp_path: Path) -> None:
 def test_all_can_be_cleared_and_json_says_so(zoo: Zoo, tmp_path: Path) -> None:
     code, out, _ = zoo("cache", "--clear", "--json")
     assert code == 0
-    assert json.loads(out) == {"path": str(tmp_path), "caches": [], "freed": 3_000_000}
+    assert json.loads(out) == {
+        "path": str(tmp_path),
+        "caches": [],
+        "freed": 3_000_000,
+        "in_use": [],
+    }
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_in_use_is_left_alone_and_named(zoo: Zoo, tmp_path: Path) -> None:
+    with locks.sharing(tmp_path / "pictures" / "pack" / caches.IN_USE):
+        code, out, err = zoo("cache", "--clear")
+    assert code == 0
+    assert "3.0 MB freed" in err
+    assert "in use, left alone: pictures/pack\n" in err
+    assert "weights" not in out
 
 
 def test_an_unknown_cache_is_answered_with_those_that_are_there(zoo: Zoo) -> None:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import threading
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from zoo.data.packs import Kept, Pack
+from zoo import caches
+from zoo.data.packs import Kept, Made, Pack
 from zoo.data.scratch import Scratch, put
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,12 +41,25 @@ def array(seed: int) -> NDArray[np.uint8]:
 
 def fill(shelf: Pack, *names: str) -> dict[str, Kept]:
     """Put a picture in for each name, and keep them."""
-    first = shelf.reserve(len(names))
-    made = {name: Kept(first + place, (len(name), 7)) for place, name in enumerate(names)}
-    for name, kept in made.items():
-        put(shelf.file, kept.row, array(ord(name[0])))
-    shelf.keep(made)
-    return made
+    with shelf.in_use():
+        made = [
+            Made(name, row, (len(name), 7), put(shelf.file, row, array(ord(name[0]))))
+            for name, row in zip(names, shelf.reserve(len(names)), strict=True)
+        ]
+        shelf.keep(made)
+    return {one.digest: Kept(one.row, one.size) for one in made}
+
+
+def killed(count: int) -> Sequence[int]:
+    """The rows that a run gets, which then keeps none of them."""
+    shelf = pack()
+    with shelf.in_use():
+        return shelf.reserve(count)
+
+
+def line(said: str) -> bytes:
+    """A line of an index, whole."""
+    return f"{hashlib.sha256(said.encode()).hexdigest()[:16]} {said}".encode()
 
 
 def test_what_is_kept_is_found_by_a_later_process_bit_for_bit() -> None:
@@ -62,10 +79,112 @@ def test_another_recipe_or_shape_knows_nothing_of_it() -> None:
 
 def test_a_row_that_was_filled_and_not_kept_does_not_count() -> None:
     shelf = pack()
-    row = shelf.reserve(1)
-    put(shelf.file, row, array(1))
-    assert pack().find(["a"]) == {}
-    assert pack().reserve(1) == row + 1  # it stays whose it was
+    with shelf.in_use():
+        (row,) = shelf.reserve(1)
+        put(shelf.file, row, array(1))
+        assert pack().find(["a"]) == {}
+        assert killed(1) == [row + 1]  # it stays whose it was
+
+
+def test_what_killed_runs_had_reserved_is_given_out_again() -> None:
+    fill(pack(), "a")
+    for _ in range(4):
+        assert killed(10) == [*range(1, 11)]
+    assert pack().file.stat().st_size == 11 * ROW_BYTES
+    made = fill(pack(), "b")
+    assert killed(10) == [*range(2, 12)]
+    assert pack().find("ab") == {"a": Kept(0, (1, 7))} | made
+
+
+def test_rows_of_a_run_at_work_are_not_given_out_again() -> None:
+    killed(2)
+    shelf = pack()
+    with shelf.in_use():
+        mine = shelf.reserve(3)
+        assert mine == [0, 1, 2]
+        assert killed(2) == [3, 4]
+        assert killed(2) == [5, 6]  # nobody can tell that those before are free
+    assert killed(2) == [0, 1]
+
+
+def test_rows_that_a_later_line_replaced_may_be_mapped_and_stay() -> None:
+    one = fill(pack(), "a")
+    two = fill(pack(), "a")
+    assert [kept.row for kept in (one | {"b": two["a"]}).values()] == [0, 1]
+    assert pack().find("a") == two
+    assert killed(1) == [2]
+
+
+def test_whoever_comes_while_one_looks_for_rows_waits_for_it() -> None:
+    first, second = pack(), pack()
+    got: list[Sequence[int]] = []
+
+    def later() -> None:
+        with second.in_use():
+            got.append(second.reserve(1))
+
+    thread = threading.Thread(target=later)
+    with first.in_use():
+        thread.start()
+        thread.join(0.1)
+        assert not got
+        assert first.reserve(1) == [0]
+        thread.join()
+        assert got == [[1]]
+
+
+def test_a_row_that_is_not_what_was_put_into_it_never_counts() -> None:
+    shelf = pack()
+    with shelf.in_use():
+        (row,) = shelf.reserve(1)
+        crc = put(shelf.file, row, array(1))
+        assert crc == zlib.crc32(array(1).tobytes())
+        put(shelf.file, row, array(2))
+        shelf.keep([Made("a", row, (1, 1), crc)])
+    assert pack().find("a") == {}
+
+
+def test_a_pack_in_use_is_neither_pruned_nor_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "0")
+    fill(pack(), "a")
+    shelf = pack()
+    with shelf.in_use():
+        shelf.reserve(1)
+        assert caches.prune() == 0
+        assert caches.clear(["pictures"]).in_use == (f"pictures/{shelf.folder.name}",)
+        assert pack().find("a")
+    assert caches.prune() >= 2 * ROW_BYTES
+    assert not shelf.folder.exists()
+
+
+def test_a_pack_that_is_removed_all_the_same_is_an_error() -> None:
+    shelf = pack()
+
+    def use() -> None:
+        with shelf.in_use():
+            shelf.reserve(1)
+            shelf.folder.rename(shelf.folder.with_name("gone"))
+            fill(pack(), "b")  # somebody made it anew
+
+    with pytest.raises(StorageFault, match="removed while"):
+        use()
+
+
+def test_where_nothing_can_be_locked_what_is_kept_is_found_and_no_rows_are_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = fill(pack(), "a")
+
+    def unsupported(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    shelf = pack()
+    with shelf.in_use():
+        assert shelf.find("a") == made
+        assert not shelf.reserve(0)
+        with pytest.raises(StorageFault, match="Operation not supported"):
+            shelf.reserve(1)
 
 
 def test_rows_are_added_to_and_none_is_written_over() -> None:
@@ -105,10 +224,9 @@ def test_a_file_cut_short_keeps_its_whole_rows_and_can_be_added_to() -> None:
         b"",
         b"{",
         b"[1, 2]\n",
-        b'[["a", "0", 1, 1, 1]]\n',
-        b'[["a", -1, 1, 1, 0]]\n',
-        b'[["a", 10, 1, 1, 0]]\n',
-        b'[["a", 0, 1, 1]]\n',
+        b'[["a", 0, 1, 7, 0]]\n',
+        b'0123456789abcdef [["a", 0, 1, 7, 0]]\n',
+        line('[["a", 10, 1, 1, 0]]'),
         b"\xff\x00[]\n",
         b"[" * 5000,
     ],
@@ -122,6 +240,16 @@ def test_an_index_that_says_nonsense_is_passed_over(said: bytes) -> None:
     assert pack().find("abc").keys() == {"c"}
 
 
+def test_a_size_that_was_damaged_in_the_index_is_passed_over() -> None:
+    fill(pack(), "a")
+    fill(pack(), "b")
+    index = pack().file.with_name("index.jsonl")
+    first, second = index.read_text().splitlines()
+    assert json.loads(first.partition(" ")[2])[0][:4] == ["a", 0, 1, 7]
+    index.write_text(f"{first.replace('1, 7', '1, 9')}\n{second}\n")
+    assert pack().find("ab").keys() == {"b"}
+
+
 def test_writing_to_the_rows_does_not_reach_the_file() -> None:
     fill(pack(), "a")
     pack().rows()[0] = 0
@@ -133,8 +261,12 @@ def test_a_full_disk_shows_before_anything_is_decoded(monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StorageFault, match=r"has no room for 0\.0 GB: No space left") as caught:
-        pack().reserve(2)
+    shelf = pack()
+    with (
+        shelf.in_use(),
+        pytest.raises(StorageFault, match=r"has no room for 0\.0 GB: No space left") as caught,
+    ):
+        shelf.reserve(2)
     assert "ZOO_CACHE" in caught.value.hint
 
 
@@ -161,10 +293,10 @@ def test_runs_that_fill_one_pack_at_once_get_rows_of_their_own() -> None:
 
 def test_a_scratch_file_gives_back_what_was_put_and_keeps_nothing(tmp_path: Path) -> None:
     shelf = Scratch(tmp_path, "pixels", SHAPE)
-    assert shelf.reserve(3) == 0
+    assert shelf.reserve(3) == range(3)
     for row in (2, 0):
         put(shelf.file, row, array(row))
-    shelf.keep({"a": Kept(0, (1, 1))})
+    shelf.keep([Made("a", 0, (1, 1), 0)])
     assert shelf.find(["a"]) == {}
     rows = shelf.rows()
     assert rows.shape == (3, *SHAPE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -203,6 +204,49 @@ def test_runs_that_share_a_cold_cache_end_as_one_alone(
     assert [run.wait().code for run in runs] == [0] * 3
     for number in range(3):
         same(tmp_path / f"out{number}", tmp_path / "out")
+
+
+#: each answer of a decoding child takes time
+SLOW_PICTURES = """
+import time
+from zoo.data import ingest
+note = ingest._note
+ingest._note = lambda *given: (time.sleep(0.1), note(*given))[1]
+"""
+
+
+@pytest.mark.parametrize("arguments", [RUN, PROBE], ids=["full", "probe"])
+def test_a_cache_that_is_cleared_under_a_run_changes_no_bit_of_it(
+    launch: Launcher, tmp_path: Path, arguments: list[str]
+) -> None:
+    alone = launch(tmp_path, *arguments, environment={"ZOO_CACHE": str(tmp_path / "other")})
+    assert alone.wait().code == 0
+    named = [one if one != "out" else "again" for one in arguments]
+    run = launch(tmp_path, *named, code=SLOW_PICTURES)
+    run.until(lambda: list((tmp_path / "cache").glob("pictures/*/rows.u8")))
+    cleared = [launch(tmp_path, "data", "cache", "--clear").wait() for _ in range(40)]
+    assert run.wait().code == 0
+    assert {one.code for one in cleared} == {0}
+    assert "in use, left alone: pictures/" in cleared[0].err
+    same(tmp_path / "again", tmp_path / "out")
+
+
+def test_runs_that_are_killed_while_decoding_leave_no_room_behind(
+    launch: Launcher, tmp_path: Path
+) -> None:
+    code = f"{SLOW_PICTURES}ingest.KEEP_SECONDS = 0.3"
+    sizes = []
+    for _ in range(4):
+        run = launch(tmp_path, *RUN, code=code)
+        run.until(lambda: list((tmp_path / "cache").glob("pictures/*/index.jsonl")))
+        time.sleep(0.2)
+        run.send(signal.SIGKILL)
+        assert run.wait().code == -signal.SIGKILL
+        files = (tmp_path / "cache").glob("pictures/*/rows.u8")
+        sizes.append(sum(file.stat().st_size for file in files))
+        shutil.rmtree(tmp_path / "out")
+    assert launch(tmp_path, *RUN).wait().code == 0
+    assert len({*sizes}) == 1
 
 
 def flip(file: Path) -> None:

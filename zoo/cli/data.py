@@ -25,14 +25,17 @@ def cache(names: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
     All of it can be made or fetched again; ZOO_CACHE_LIMIT says how many GB of decoded images and
     features are kept (50).
     """
-    freed = caches.clear(names) if clear else None
+    cleared = caches.clear(names) if clear else None
     found = [one for one in caches.caches() if clear or not names or one.name in names]
     if as_json:
         record = {"path": str(folders.cache()), "caches": [asdict(one) for one in found]}
-        console.as_json(record | ({} if freed is None else {"freed": freed}))
+        told = {"freed": cleared.bytes, "in_use": cleared.in_use} if cleared else {}
+        console.as_json(record | told)
         return
-    if freed is not None:
-        console.note(f"{freed / 1e6:,.1f} MB freed.")
+    if cleared:
+        console.note(f"{cleared.bytes / 1e6:,.1f} MB freed.")
+        if cleared.in_use:
+            console.note(f"in use, left alone: {', '.join(cleared.in_use)}")
     if found:
         rows = [[one.name, f"{one.bytes / 1e6:,.1f}", str(one.files), one.about] for one in found]
         console.table(["cache", "MB", "files", "what"], rows, right="MB files")

@@ -13,8 +13,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import PIL
 
-from zoo.data.packs import Kept, Pack
+from zoo import caches, locks
+from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch
@@ -43,6 +44,9 @@ KEEP_SECONDS = 10.0
 CANVAS_RATIO = 1.5
 
 _Shelves = tuple[Pack | Scratch, Pack | Scratch]
+#: how the names of scratch folders begin
+_SCRATCH = "ingest-"
+
 _Answers = Generator[tuple[Task, dict[str, Any]] | None, None, None]
 
 
@@ -155,13 +159,8 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         StorageFault: there is no room for the arrays.
     """
     wants = (want_pixels, want_canvas)
-    folder = None
-    if digests:
-        shelves = _packs(preprocess, canvas_side)
-    else:
-        folder = _scratch_folder(scratch)
-        shelves = _scratch(folder, preprocess, canvas_side)
-    try:
+    packs = _packs(preprocess, canvas_side, wants)
+    with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
         jobs = max(1, min(jobs or cores(), math.ceil(len(tasks) / FEW)))
@@ -171,11 +170,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
             report(known, len(paths))
         _settle(answers, images, shelves, lambda done: report(known + done, len(paths)))
         images.pixels, images.canvases = (shelf.rows() for shelf in shelves)
-    finally:
-        # a mapping outlives its file's name; where it does not, close() removes the folder
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-    images.folder = folder
+    images.folder = None if digests else shelves[0].file.parent
     return images
 
 
@@ -193,24 +188,42 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _packs(preprocess: Preprocess, canvas_side: int) -> _Shelves:
+@contextmanager
+def _packs(
+    preprocess: Preprocess, canvas_side: int, wants: tuple[Sequence[bool], Sequence[bool]]
+) -> Iterator[_Shelves]:
     """Where a data set's arrays are kept; what they depend on is their recipe."""
     geometry = asdict(preprocess)
     recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
     if preprocess.crop == "border":
         recipe["mean"] = geometry["mean"]  # what the border is filled with
     decoder = {"pillow": PIL.__version__}
-    return (
+    packs = (
         Pack({"kind": "pixels", **recipe, **decoder}, (*preprocess.size, 3)),
         Pack({"kind": "canvas", **decoder}, (canvas_side, canvas_side, 3)),
     )
+    with ExitStack() as stack:
+        for pack, wanted in zip(packs, wants, strict=True):
+            if any(wanted):
+                stack.enter_context(pack.in_use())
+        yield packs
 
 
-def _scratch(folder: Path, preprocess: Preprocess, canvas_side: int) -> _Shelves:
-    return (
-        Scratch(folder, "pixels", (*preprocess.size, 3)),
-        Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
-    )
+@contextmanager
+def _scratch(scratch: Path, preprocess: Preprocess, canvas_side: int) -> Iterator[_Shelves]:
+    """Scratch files in a folder of their own; those of processes that were killed are removed."""
+    for left in scratch.glob(f"{_SCRATCH}*"):
+        caches.discard(left)
+    folder = _scratch_folder(scratch)
+    with ExitStack() as stack:
+        # a mapping outlives its file's name; where it does not, close() removes the folder
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        with suppress(OSError):  # without locks nobody can tell that it is left, and it stays
+            stack.enter_context(locks.sharing(folder / caches.IN_USE)).admit()
+        yield (
+            Scratch(folder, "pixels", (*preprocess.size, 3)),
+            Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
+        )
 
 
 def _shelve(
@@ -239,8 +252,7 @@ def _shelve(
                 sizes[index] = found[digest].size
             lacking[which, index] = want and digest not in found
         # Rows are given out in the order of the paths.
-        first = shelves[which].reserve(int(lacking[which].sum()))
-        rows[which, lacking[which]] = first + np.arange(lacking[which].sum())
+        rows[which, lacking[which]] = shelves[which].reserve(int(lacking[which].sum()))
     unwanted = ~np.any(wants, axis=0) if count else np.zeros(0, bool)
     todo = np.flatnonzero(lacking.any(axis=0) | unwanted)
     tasks = [
@@ -263,7 +275,7 @@ def _note(
     answer: Mapping[str, Any],
     images: Images,
     problems: list[Problem],
-    made: tuple[dict[str, Kept], dict[str, Kept]],
+    made: tuple[list[Made], list[Made]],
 ) -> None:
     """What became of one file.
 
@@ -278,9 +290,10 @@ def _note(
     width, height = answer["size"]
     images.sizes[task.index] = width, height
     images.animated += answer["animated"]
-    for new, row in zip(made, (task.pixels_row, task.canvas_row), strict=True):
+    rows = (task.pixels_row, task.canvas_row)
+    for new, row, crc in zip(made, rows, answer["crc"], strict=True):
         if row >= 0 and task.digest:
-            new[task.digest] = Kept(row, (width, height))
+            new.append(Made(task.digest, row, (width, height), crc))
 
 
 def _settle(
@@ -291,7 +304,7 @@ def _settle(
 ) -> None:
     """Fill in the pictures' sizes and the problems, and keep what is made now and then."""
     problems: list[Problem] = []
-    made: tuple[dict[str, Kept], dict[str, Kept]] = ({}, {})
+    made: tuple[list[Made], list[Made]] = ([], [])
     kept = time.monotonic()
 
     def keep() -> None:

@@ -1,8 +1,10 @@
 """Decoded pictures, kept in the user's cache folder by the hash of the file that they came from.
 
 A pack holds uint8 rows of one shape, made by one recipe, in one file that only grows. A row counts
-once `index.jsonl` says so, which happens after the row is on the disk; so a killed run leaves whole
-rows and unused room, and runs that work at the same time fill rows of their own. Each row's CRC-32
+once a line of `index.jsonl` says so, which happens after the row is on the disk; so a killed run
+leaves whole rows, and room that the next run which has the pack alone gives out again. Runs that
+work at the same time fill rows of their own, and share a lock by which nobody removes the pack
+meanwhile. Each line carries a hash of its own, and the CRC-32 that the maker of a row took of it
 is compared before the row is used: damage costs decoding the picture again.
 """
 
@@ -12,8 +14,10 @@ import hashlib
 import json
 import os
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count as counted
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +28,14 @@ from zoo.errors import StorageFault
 from zoo.files import append_line, crash_point, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from io import BufferedWriter
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
+_CHECK_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,23 @@ class Kept:
 
     row: int
     size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A row that was filled.
+
+    Args:
+        digest: SHA-256 of the picture's file, hex.
+        row: that was filled.
+        size: true (width, height) of the upright picture, pixels.
+        crc: CRC-32 of what was put into the row, by whoever did.
+    """
+
+    digest: str
+    row: int
+    size: tuple[int, int]
+    crc: int
 
 
 class Pack:
@@ -56,6 +79,30 @@ class Pack:
         name = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
         self.folder: Path = folders.cache() / "pictures" / name[:32]
         self.file, self._index = self.folder / "rows.u8", self.folder / "index.jsonl"
+        self._share: locks.Share | None = None
+        self._refusal = OSError("nobody has it in use")
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let nobody remove it, from looking for rows until they are kept and mapped.
+
+        What is kept can be found where nothing can be locked, too; rows are not to be had there.
+
+        Raises:
+            StorageFault: it was removed all the same.
+        """
+        with ExitStack() as stack:
+            try:
+                self._share = stack.enter_context(locks.sharing(self.folder / caches.IN_USE))
+            except OSError as error:
+                self._refusal = error
+            try:
+                yield
+                if self._share and not self._share.lasts():
+                    message = f"{self.folder} was removed while pictures were decoded into it."
+                    raise StorageFault(message, hint="Try again.")
+            finally:
+                self._share = None
 
     def find(self, digests: Iterable[str]) -> dict[str, Kept]:
         """Those pictures whose rows are here and whole.
@@ -63,50 +110,64 @@ class Pack:
         Args:
             digests: SHA-256 of the files, hex.
         """
-        said = self._said()
-        known = {digest: said[digest] for digest in set(digests) if digest in said}
+        said = {one.digest: one for one in self._said()}
+        known = [said[digest] for digest in set(digests) if digest in said]
         if not known:
             return {}
         caches.used(self.folder)
         rows = self.rows()
         return {
-            digest: kept
-            for digest, (kept, crc) in known.items()
-            if kept.row < len(rows) and zlib.crc32(rows[kept.row]) == crc
+            one.digest: Kept(one.row, one.size)
+            for one in known
+            if one.row < len(rows) and zlib.crc32(rows[one.row]) == one.crc
         }
 
-    def reserve(self, count: int) -> int:
-        """Room for so many rows; returns the first of them.
+    def reserve(self, count: int) -> Sequence[int]:
+        """So many rows to fill, while it is in use; from then on others may use it, too.
 
         Raises:
             StorageFault: there is not so much room.
         """
-        if not count:
-            return 0
-        size = count * self.row_bytes
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "recipe.json").exists():
-                write_json(self.folder / "recipe.json", self._recipe)
-            with self._locked(), self.file.open("ab") as stream:
-                first = -(-stream.tell() // self.row_bytes)
-                stream.truncate(first * self.row_bytes)
-                if hasattr(os, "posix_fallocate"):
-                    # All of it at once: a full disk shows now and not half way.
-                    os.posix_fallocate(stream.fileno(), first * self.row_bytes, size)
-                else:
-                    stream.truncate((first + count) * self.row_bytes)
+            return self._reserved(count) if count else ()
         except OSError as error:
             why = error.strerror or error
+            size = count * self.row_bytes
             message = f"{self.folder} has no room for {size / 1e9:.1f} GB: {why}."
             raise StorageFault(message, hint=SPACE) from error
-        return first
+        finally:
+            if self._share:
+                self._share.admit()
 
-    def keep(self, made: Mapping[str, Kept]) -> None:
+    def _reserved(self, count: int) -> list[int]:
+        if not self._share:
+            raise self._refusal
+        if not (self.folder / "recipe.json").exists():
+            write_json(self.folder / "recipe.json", self._recipe)
+        with self._locked(), self.file.open("ab") as stream:
+            end = -(-stream.tell() // self.row_bytes)
+            # Rows that no line ever named were reserved by runs that were killed, if nobody else
+            # is here. Those of older lines are taken: a run of this moment may have mapped them.
+            first = 0 if self._share.alone else end
+            taken = {one.row for one in self._said()}
+            rows = [*islice((row for row in counted(first) if row not in taken), count)]
+            self._grow(stream, end, max(end, rows[-1] + 1))
+        return rows
+
+    def _grow(self, stream: BufferedWriter, end: int, new_end: int) -> None:
+        """Room for rows up to another end, all at once: a full disk shows now, not half way."""
+        stream.truncate(end * self.row_bytes)  # a file that was cut short, to whole rows
+        new = (new_end - end) * self.row_bytes
+        if new and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), end * self.row_bytes, new)
+        else:
+            stream.truncate(new_end * self.row_bytes)
+
+    def keep(self, made: Sequence[Made]) -> None:
         """Have rows on the disk, and say so.
 
         Args:
-            made: rows that are filled, by the SHA-256 of the file that each came from.
+            made: rows that are filled; all of them, also where two are of one picture.
 
         Raises:
             StorageFault: they cannot be kept.
@@ -114,15 +175,15 @@ class Pack:
         if not made:
             return
         crash_point(f"before rows of {self.folder.name}")
-        with self.file.open("rb") as stream:
-            os.fsync(stream.fileno())
-        rows = self.rows()
-        said = [
-            [digest, kept.row, *kept.size, zlib.crc32(rows[kept.row])]
-            for digest, kept in made.items()
-        ]
-        with self._locked():
-            append_line(self._index, json.dumps(said))
+        said = json.dumps([[one.digest, one.row, *one.size, one.crc] for one in made])
+        try:
+            with self.file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            with self._locked():
+                append_line(self._index, f"{_check(said)} {said}")
+        except OSError as error:
+            message = f"Cannot keep decoded pictures in {self.folder}: {error.strerror or error}."
+            raise StorageFault(message, hint=SPACE) from error
 
     def rows(self) -> NDArray[np.uint8]:
         """All rows `[m, *shape]`, mapped; writing to them does not reach the file."""
@@ -131,23 +192,25 @@ class Pack:
             return np.zeros((0, *self.shape), np.uint8)
         return np.memmap(self.file, np.uint8, mode="c", shape=(count, *self.shape))
 
-    def _said(self) -> dict[str, tuple[Kept, int]]:
-        """What the index says; lines that were cut short, and all that is no entry, left out."""
-        found: dict[str, tuple[Kept, int]] = {}
+    def _said(self) -> list[Made]:
+        """What the index says, oldest first; lines that are damaged or cut short are left out."""
         try:
-            lines = self._index.read_bytes().splitlines()
+            lines = self._index.read_text("ascii", errors="replace").splitlines()
         except OSError:
-            return found
-        for line in lines:
-            try:
-                for digest, row, width, height, crc in json.loads(line):
-                    if row >= 0:
-                        found[digest] = Kept(row, (width, height)), crc
-            except (ValueError, TypeError, RecursionError):
-                continue
-        return found
+            return []
+        parted = [line.partition(" ") for line in lines]
+        return [
+            Made(digest, row, (width, height), crc)
+            for check, _, said in parted
+            if check == _check(said)
+            for digest, row, width, height, crc in json.loads(said)
+        ]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with locks.waiting(self.folder / "lock"):
             yield
+
+
+def _check(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()[:_CHECK_LENGTH]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from zoo.data.packs import Kept
+    from zoo.data.packs import Kept, Made
 
 SPACE = "Free space, or let ZOO_CACHE name a folder on another disk."
 
@@ -40,8 +41,8 @@ class Scratch:
         del digests
         return {}
 
-    def reserve(self, count: int) -> int:
-        """Room for so many rows, which are all that there are.
+    def reserve(self, count: int) -> Sequence[int]:
+        """So many rows, which are all that there are.
 
         Raises:
             StorageFault: there is not so much room.
@@ -59,9 +60,9 @@ class Scratch:
             why = error.strerror or error
             message = f"{self.file.parent} has no room for {size / 1e9:.1f} GB: {why}."
             raise StorageFault(message, hint=SPACE) from error
-        return 0
+        return range(count)
 
-    def keep(self, made: Mapping[str, Kept]) -> None:
+    def keep(self, made: Sequence[Made]) -> None:
         """Nothing is kept."""
 
     def rows(self) -> NDArray[np.uint8]:
@@ -71,10 +72,12 @@ class Scratch:
         return np.memmap(self.file, np.uint8, mode="c", shape=(self._count, *self.shape))
 
 
-def put(file: Path, row: int, array: NDArray[np.uint8]) -> None:
-    """Fill a row of a file of rows of one shape."""
+def put(file: Path, row: int, array: NDArray[np.uint8]) -> int:
+    """Fill a row of a file of rows of one shape; the CRC-32 of what is to be in it."""
+    data = array.tobytes()
     with file.open("r+b", buffering=0) as stream:
         stream.seek(row * array.nbytes)
-        rest = memoryview(array.tobytes())
+        rest = memoryview(data)
         while rest:
             rest = rest[stream.write(rest) or 0 :]
+    return zlib.crc32(data)

@@ -7,7 +7,8 @@ Requests and replies are lines of JSON. The first request says what all files ar
 and every other one names a file and the rows to fill (-1: not wanted)::
 
     {"path": FILE, "pixels": ROW, "canvas": ROW, "sha256": HEX or null for any}
-        →  {"size": [width, height], "animated": whether there are more frames than the first}
+        →  {"size": [width, height], "animated": whether there are more frames than the first,
+            "crc": [CRC-32 of the row of pixels, and of the canvas; null: not wanted]}
         or {"reason": why it cannot be decoded, or is not the file that it was}
         or {"fault": why the result cannot be written}
 """
@@ -63,14 +64,15 @@ def answer(header: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, A
         return {"reason": error.reason}
     except MemoryError:
         return {"reason": "scaling it takes too much memory"}
+    crcs: list[int | None] = [None, None]
     try:
         if made.pixels is not None:
-            put(Path(header["pixels"]), request["pixels"], made.pixels)
+            crcs[0] = put(Path(header["pixels"]), request["pixels"], made.pixels)
         if made.canvas is not None:
-            put(Path(header["canvases"]), request["canvas"], made.canvas)
+            crcs[1] = put(Path(header["canvases"]), request["canvas"], made.canvas)
     except OSError as error:
         return {"fault": error.strerror or str(error)}
-    return {"size": made.size, "animated": made.animated}
+    return {"size": made.size, "animated": made.animated, "crc": crcs}
 
 
 def _limit_resources() -> None:
