@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,21 +26,18 @@ from zoo import (
 )
 from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data, survey_data
 from zoo.encoding import line
+from zoo.ending import ending
 from zoo.errors import (
-    Diverged,
     Mismatch,
-    OutOfMemory,
     Stopped,
-    StorageFault,
     UsageError,
-    ZooError,
 )
 from zoo.index import catalog
 from zoo.pictures import ingested
 from zoo.progress import Lines, Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zoo.data.dataset import Dataset
     from zoo.data.ingest import Images
@@ -124,7 +120,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
         name = draft.plan.entry or spec
         with (
             runfolder.new(Path(out) if out else None, name) as folder,
-            _ending(folder, hears, stop, resumed=False),
+            ending(folder, hears, stop, resumed=False),
         ):
             folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
             _write_data(folder, draft)
@@ -172,7 +168,7 @@ def resume(
             hears.note("checkpoint: none was saved yet; the run begins anew.")
         watchers = observers.select(folder.observers(), hears.note)
         folder.remove(runfolder.EXIT)
-        with _ending(folder, hears, stop, resumed=True):
+        with ending(folder, hears, stop, resumed=True):
             return _carry_out(folder, draft, hears, stop, watchers, began=began, found=found)
 
 
@@ -355,53 +351,3 @@ def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # no
         )
     paths = [dataset.table.rows[row].path for row in dataset.rows("train")]
     return inference.file_logits(teacher, paths, hears, "teacher")
-
-
-@contextmanager
-def _ending(
-    folder: RunFolder, hears: Listener, stop: stopping.Stop, *, resumed: bool
-) -> Iterator[None]:
-    """Write exit.json however the run ends; leave nothing where a new run has trained nothing."""
-    stop.before_exit = partial(_say_ending, folder, "stopped", reason="by a second signal")
-    try:
-        yield
-    except ZooError as error:
-        status = "stopped" if isinstance(error, Stopped) else "failed"
-        if isinstance(error, Stopped) and not error.hint:
-            error.hint = f"Go on with: zoo resume {folder.path}"
-        if isinstance(error, Diverged):
-            with suppress(StorageFault):
-                folder.write(runfolder.DIAGNOSIS, error.facts)
-        kept = resumed or status == "stopped"
-        _say_ending(folder, status, error.exit_code, error.message, kept=kept)
-        raise
-    except MemoryError as error:
-        _say_ending(folder, "failed", OutOfMemory.exit_code, "out of memory", kept=resumed)
-        raise OutOfMemory("There is not enough memory.", hint=_SMALLER) from error
-    except OSError as error:
-        _say_ending(folder, "failed", StorageFault.exit_code, str(error), kept=resumed)
-        raise StorageFault(f"Reading or writing failed: {error}.") from error
-    except Exception as error:
-        if hot.room("device").is_out_of_memory(error):
-            _say_ending(folder, "failed", OutOfMemory.exit_code, str(error), kept=resumed)
-            raise OutOfMemory("The device has not enough memory.", hint=_SMALLER) from error
-        _say_ending(folder, "failed", 1, f"{type(error).__name__}: {error}", kept=True)
-        raise
-    else:
-        folder.finish("finished", 0)
-    finally:
-        hears.end()  # a stage that was cut short
-
-
-_SMALLER = "Use a smaller --batch-size or --image-size."
-
-
-def _say_ending(
-    folder: RunFolder, status: str, code: int, reason: str, *, kept: bool = True
-) -> None:
-    # What happened matters more than that a full disk has no room to note it.
-    with suppress(OSError, StorageFault):
-        if not kept:
-            runfolder.discard_if_unused(folder)
-        if folder.path.is_dir():
-            folder.finish(status, code, reason)

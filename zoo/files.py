@@ -141,6 +141,15 @@ def new_folder(path: Path) -> Iterator[Path]:
     crash_point(f"kept {path.name}/")
 
 
+def set_aside(path: Path, aside: Path) -> None:
+    """Give a folder, if it is there, another name, under which it stays as good as it was."""
+    if path.exists():
+        remove_folder(aside)
+        with _faults(path):
+            path.rename(aside)
+        crash_point(f"set aside {path.name}/")
+
+
 def remove_folder(path: Path) -> None:
     """Take a folder away: its name goes first, so that nobody meets it half empty."""
     trash = path.with_name(f"{TRASH}{path.name}-{secrets.token_hex(4)}")

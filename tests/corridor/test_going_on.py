@@ -10,6 +10,7 @@ import pytest
 from zoo import corridor, pictures
 from zoo.corridor import resume
 from zoo.data.ingest import Problem
+from zoo.ending import ending
 from zoo.errors import (
     InputMissing,
     Mismatch,
@@ -223,8 +224,8 @@ def test_lost_data_of_a_run_with_checkpoints_are_no_reason_to_begin_anew(
 
 def test_how_a_run_ended_is_told_even_by_a_second_signal(tmp_path: Path) -> None:
     stop = Stop()
-    with corridor._ending(RunFolder(tmp_path), Silent(), stop, resumed=False):  # noqa: SLF001 - no process can be ended here
+    with ending(RunFolder(tmp_path), Silent(), stop, resumed=False):
         assert stop.before_exit
         stop.before_exit(143)
-        ending = read(tmp_path / "exit.json")
-    assert (ending["status"], ending["code"]) == ("stopped", 143)
+        told = read(tmp_path / "exit.json")
+    assert (told["status"], told["code"]) == ("stopped", 143)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from zoo import manifest
 from zoo.errors import BadData, Diverged, Mismatch
-from zoo.files import crash_point, new_folder, remove_folder, write_bytes, write_json
+from zoo.files import new_folder, remove_folder, set_aside, write_bytes, write_json
 from zoo.training.fit import Position, Task
 
 if TYPE_CHECKING:
@@ -94,22 +94,11 @@ def save_checkpoint(
             manifest.seal(
                 unnamed, parts, {"step": task.position.step, "finite": True, "seals": dict(seals)}
             )
-            _set_aside(target)
+            # Good under another name until the new one has its own.
+            set_aside(target, target.with_suffix(_ASIDE))
     _point(folder, target, task, described)
     _retain(folder, target)
     return target
-
-
-def _set_aside(target: Path) -> None:
-    """Make room for a checkpoint of the same step, after its epoch was validated, say.
-
-    The one before stays good under another name until the new one has the name.
-    """
-    if target.exists():
-        aside = target.with_suffix(_ASIDE)
-        remove_folder(aside)
-        target.rename(aside)
-        crash_point(f"set aside {target.name}/")
 
 
 def _retain(folder: Path, newest: Path) -> None:
