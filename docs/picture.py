@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import tempfile
 from io import StringIO
 from pathlib import Path
@@ -31,7 +32,13 @@ FONT_FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
 def typed(command: str) -> str:
-    """What a terminal receives from a command, byte by byte."""
+    """What a terminal receives from a command, byte by byte.
+
+    Raises:
+        SystemExit: it failed, or there is no such command: no picture of that.
+    """
+    if shutil.which(shlex.split(command)[0]) is None:
+        raise SystemExit(f"There is no {command.split()[0]}; try: uv run python docs/picture.py")
     said: list[bytes] = []
 
     def keep(terminal: int) -> bytes:
@@ -39,7 +46,8 @@ def typed(command: str) -> str:
         return said[-1]
 
     # The copy that `spawn` makes of it on our own output is welcome as progress.
-    pty.spawn(shlex.split(command), keep)
+    if pty.spawn(shlex.split(command), keep):
+        raise SystemExit(f"It failed: {command}")
     return b"".join(said).decode()
 
 
