@@ -37,8 +37,9 @@ def typed(command: str) -> str:
     Raises:
         SystemExit: it failed, or there is no such command: no picture of that.
     """
-    if shutil.which(shlex.split(command)[0]) is None:
-        raise SystemExit(f"There is no {command.split()[0]}; try: uv run python docs/picture.py")
+    program, *arguments = shlex.split(command)
+    if shutil.which(program) is None:
+        raise SystemExit(f"There is no {program}; try: uv run python docs/picture.py")
     said: list[bytes] = []
 
     def keep(terminal: int) -> bytes:
@@ -46,7 +47,7 @@ def typed(command: str) -> str:
         return said[-1]
 
     # The copy that `spawn` makes of it on our own output is welcome as progress.
-    if pty.spawn(shlex.split(command), keep):
+    if pty.spawn([program, *arguments], keep):
         raise SystemExit(f"It failed: {command}")
     return b"".join(said).decode()
 
