@@ -121,16 +121,6 @@ def test_the_bytes_of_a_file_name_survive_json(data: bytes) -> None:
     assert os.fsencode(json.loads(encoding.json_text(os.fsdecode(data)))) == data
 
 
-@given(names)
-def test_json_in_a_page_cannot_end_its_script(name: str) -> None:
-    document = encoding.json_in_html([name])
-    assert not set("<>&") & set(document)
-    assert json.loads(document) == [name]
-    page = Page(f'<script type="application/json">{document}</script>')
-    assert json.loads(page.text) == [name]
-    assert len(page.other) == 1
-
-
 def test_what_is_not_finite_is_no_json() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encoding.json_text(float("nan"))

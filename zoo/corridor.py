@@ -165,7 +165,7 @@ def resume(
             draft = prove(plan, survey_data(plan, hears, stop.check))
             _write_data(folder, draft)
         if found is None:
-            hears.note("checkpoint: none was saved yet; the run begins anew.")
+            hears.note("checkpoint: none was saved yet; training begins at its beginning.")
         watchers = observers.select(folder.observers(), hears.note)
         folder.remove(runfolder.EXIT)
         with ending(folder, hears, stop, resumed=True):

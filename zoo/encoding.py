@@ -25,8 +25,6 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _FORMULA = re.compile(r'(^|;"*)(?=[=+\-@＝＋－＠])')  # noqa: RUF001 - meant
 #: a cell with one of these is quoted; `;` parts cells where a spreadsheet's locale says so
 _PARTING = frozenset(',;"')
-#: what could end a `<script>` or begin markup
-_MARKUP = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 
 def terminal(text: str) -> str:
@@ -71,8 +69,3 @@ def json_text(value: object) -> str:
         ValueError: a number is not finite.
     """
     return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
-
-
-def json_in_html(value: object) -> str:
-    """A JSON document to stand inside a `<script type="application/json">`."""
-    return json_text(value).translate(_MARKUP)

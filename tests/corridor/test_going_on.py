@@ -179,7 +179,7 @@ def test_a_resume_that_fails_leaves_the_run_where_it_is(
     assert read(folder / "exit.json")["code"] == 74
     ear = Ear()
     assert resume(folder, listener=ear).summary["status"] == "finished"
-    assert "checkpoint: none was saved yet; the run begins anew." in ear.notes
+    assert "checkpoint: none was saved yet; training begins at its beginning." in ear.notes
 
 
 def test_another_teacher_is_a_mismatch(
