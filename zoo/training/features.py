@@ -15,9 +15,10 @@ import PIL
 import torch
 
 from zoo.data import augment
-from zoo.data.ingest import CANVAS_RATIO, cores
+from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
+from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.model import fingerprint, freeze
 
