@@ -20,6 +20,7 @@ from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
+from zoo.training.fold import RULE
 from zoo.training.model import fingerprint, freeze
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         "plugin": f"{backbone.plugin} {backbone.version}",
         "options": dict(backbone.options),
         "tensors": fingerprint(model.backbone),
+        "folded": RULE if model.folds else "",
         "preprocess": asdict(plan.preprocess),
         "device": dict(plan.device),
         "versions": [torch.__version__, PIL.__version__],
