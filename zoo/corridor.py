@@ -230,6 +230,7 @@ def _model(draft: Draft, weights: Path | None) -> Model:
         trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
     )
     placed: Model = model.to(draft.device.torch, memory_format=draft.device.memory_format)
+    placed.folds = plan.frozen
     return placed
 
 

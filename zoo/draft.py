@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from zoo import hot, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
-from zoo.data.ingest import cores
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, Refused, UsageError
 from zoo.index import Catalog, catalog, load_target
+from zoo.machine import cores
 from zoo.options import problems
 from zoo.plan import Chosen, DataCounts, Plan
 from zoo.progress import Listener, Silent

@@ -15,10 +15,12 @@ import PIL
 import torch
 
 from zoo.data import augment
-from zoo.data.ingest import CANVAS_RATIO, cores
+from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
+from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
+from zoo.training.fold import RULE
 from zoo.training.model import fingerprint, freeze
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         "plugin": f"{backbone.plugin} {backbone.version}",
         "options": dict(backbone.options),
         "tensors": fingerprint(model.backbone),
+        "folded": RULE if model.folds else "",
         "preprocess": asdict(plan.preprocess),
         "device": dict(plan.device),
         "versions": [torch.__version__, PIL.__version__],
