@@ -11,6 +11,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from zoo.imports import uncollected
+
 
 def room(name: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they live
     """The module `zoo.training.<name>`; the first call imports torch, which costs seconds."""
@@ -19,4 +21,6 @@ def room(name: str) -> Any:  # noqa: ANN401 - a module; its functions are typed 
         # ones that work, wherever cores are few or shared: steps of a small head become tenfold
         # slower. A user's own setting stays.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        with uncollected():
+            return import_module(f"zoo.training.{name}")
     return import_module(f"zoo.training.{name}")
