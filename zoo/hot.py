@@ -14,9 +14,14 @@ from typing import Any
 from zoo.imports import uncollected
 
 
+def is_open() -> bool:
+    """Whether torch is imported, by whomever."""
+    return "torch" in sys.modules
+
+
 def room(name: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they live
     """The module `zoo.training.<name>`; the first call imports torch, which costs seconds."""
-    if "torch" not in sys.modules:
+    if not is_open():
         # Read by OpenMP when torch loads it. Threads that wait by spinning take the cores from the
         # ones that work, wherever cores are few or shared: steps of a small head become tenfold
         # slower. A user's own setting stays.
