@@ -33,7 +33,7 @@ LIGHT = {
     "run resnet18+linear+cekl:target=teacher --data x": 2,
     "run resnet18+linear+cekl --data ./nowhere": 66,
 }
-HEAVY = {"torch", "torchvision", "timm", "torchmetrics"}
+HEAVY = {"torch", "torchvision", "timm"}
 
 # Runs in a process of its own: says for each command how it ended and what it had imported by then.
 CHILD = """

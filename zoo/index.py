@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.components import KINDS, Component, Kind
 from zoo.errors import PluginFault, Unavailable
+from zoo.imports import uncollected
 from zoo.plugins.guard import undisturbed
 from zoo.plugins.loader import Offer, Problem, offers
 
@@ -155,7 +156,7 @@ def load_target(listed: Listed) -> Callable[..., Any]:
     _check_requirements(listed)
     module, _, attribute = listed.component.target.partition(":")
     try:
-        with undisturbed():
+        with undisturbed(), uncollected():
             target = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         raise PluginFault(

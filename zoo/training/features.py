@@ -14,6 +14,7 @@ import numpy as np
 import PIL
 import torch
 
+from zoo import featurestore
 from zoo.data import augment
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
@@ -46,14 +47,10 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     """Where features of the plan's frozen backbone are kept, by kind; none where it is trained."""
     if plan.phases[0].name != "probe":
         return {}
-    backbone = plan.backbone
     common: dict[str, Any] = {
-        "backbone": backbone.full_name,
-        "plugin": f"{backbone.plugin} {backbone.version}",
-        "options": dict(backbone.options),
+        **featurestore.recipe(plan),
         "tensors": fingerprint(model.backbone),
         "folded": RULE if model.folds else "",
-        "preprocess": asdict(plan.preprocess),
         "device": dict(plan.device),
         "versions": [torch.__version__, PIL.__version__],
     }
