@@ -20,7 +20,7 @@ from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.model import fingerprint, freeze
-from zoo.training.resident import Streamed, placed
+from zoo.training.resident import Resident, Streamed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,8 +258,11 @@ def image_feed(
         if drawn is None
         else (images.canvases, images.canvas_row[rows])
     )
+    pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
+    if isinstance(pictures, Resident):
+        session.listener.note(f"pictures: {len(rows)} stay on the device")
     return ImageFeed(
-        pictures=(Streamed if once else placed)(*stored, session.device),
+        pictures=pictures,
         aspects=images.aspects[rows],
         recipe=drawn,
         preprocess=plan.preprocess,
