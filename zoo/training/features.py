@@ -23,6 +23,7 @@ from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.fold import RULE
 from zoo.training.model import fingerprint, freeze
+from zoo.training.resident import Resident, Streamed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     if plan.kept_views > 1:
         drawn = recipe(plan)
         views: dict[str, Any] = {"kept": plan.kept_views, "canvas": CANVAS_RATIO}
-        views["recipe"] = asdict(drawn) if drawn else None
+        views["recipe"] = {"version": augment.VERSION, **asdict(drawn)} if drawn else None
         found[VIEWS] = FeatureStore({**common, "views": views})
     return found
 
@@ -80,7 +81,7 @@ def set_scale(session: Session) -> None:
         session.features["val"] = split_features(session, "val", frozen=True)
     else:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        found = view_features(model.features, image_feed(session), np.arange(count), 1)
+        found = view_features(model.features, image_feed(session, once=True), np.arange(count), 1)
         _scale_by(session, found)
     session.timed("features", started)
 
@@ -113,6 +114,7 @@ def _train_features(session: Session) -> Tensor:
         phase="kept views",
         # Named by content: the views of a picture are the same in every data set and split.
         ids=np.array([int(digest[:15], 16) for digest in digests], np.int64),
+        once=True,
     )
 
     def compute(samples: np.ndarray) -> Tensor:
@@ -237,13 +239,32 @@ def image_feed(
     seed: int | None = None,
     phase: str = "full",
     ids: np.ndarray | None = None,
+    once: bool = False,
 ) -> ImageFeed:
-    """Views of the training images, drawn for a phase from the run's seed or another."""
-    plan = session.plan
+    """Views of the training images, drawn for a phase from the run's seed or another.
+
+    Args:
+        session: see there.
+        seed: of the draws; the run's when None.
+        phase: name of the stream that draws come from.
+        ids: see `ImageFeed`.
+        once: whether each picture is asked for once only, so that it need not stay on the device.
+    """
+    plan, images = session.plan, session.images
+    drawn = recipe(plan)
+    rows = session.dataset.rows("train")
+    stored = (
+        (images.pixels, images.pixels_row[rows])
+        if drawn is None
+        else (images.canvases, images.canvas_row[rows])
+    )
+    pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
+    if isinstance(pictures, Resident):
+        session.listener.note(f"pictures: {len(rows)} stay on the device")
     return ImageFeed(
-        images=session.images,
-        rows=session.dataset.rows("train"),
-        recipe=recipe(plan),
+        pictures=pictures,
+        aspects=images.aspects[rows],
+        recipe=drawn,
         preprocess=plan.preprocess,
         views=plan.views,
         seed=session.seed if seed is None else seed,
