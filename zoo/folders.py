@@ -54,8 +54,8 @@ def _desktop(what: Literal["cache", "config"]) -> str:
     base = os.environ.get(f"XDG_{what.upper()}_HOME", "")
     home = os.environ.get("HOME", "")
     if base.startswith("/"):
-        return f"{base}/zoo"
-    return f"{home}/.{what}/zoo" if not base and home.startswith("/") else ""
+        return f"{base.rstrip('/')}/zoo"
+    return f"{home.rstrip('/')}/.{what}/zoo" if not base and home.startswith("/") else ""
 
 
 def _platform(what: Literal["cache", "config"]) -> str:

@@ -59,9 +59,7 @@ CATALOG = Catalog(
 
 
 @pytest.fixture(autouse=True)
-def fake_catalog(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cold: Callable[[], None]
-) -> None:
+def fake_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cold: Callable[[], None]) -> None:
     cold()  # there may be a listing of the real catalog
     monkeypatch.setattr(index, "catalog", lambda: CATALOG)
     monkeypatch.chdir(tmp_path)

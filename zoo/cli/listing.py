@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: what a kept listing is made of: plain types alone
 Listing = dict[str, Any]
 #: listings kept: as many views and environments share a cache without making them anew
-_KEPT = 24
+KEPT = 24
 #: bytes of the checksum before the rest
 _SUM = 4
 
@@ -43,7 +43,7 @@ def rows(view: View, file: str | None = None) -> list[Row]:
     Raises:
         UsageError, InputMissing, StorageFault: see `zoo.registry.load`.
     """
-    listing = _kept(view) or _made(view)
+    listing = kept(view) or made(view)
     for line in listing["problems"]:
         note(line)
     entries, faults = listing["entries"], listing["faults"]
@@ -59,7 +59,7 @@ def rows(view: View, file: str | None = None) -> list[Row]:
     return [Row._make(row) for row in (*listing["components"], *entries)]
 
 
-def _made(view: View) -> Listing:
+def made(view: View) -> Listing:
     """The listing from the catalog; kept if the catalog says on what it stands."""
     from zoo import index, registry
     from zoo.cli.records import of_component
@@ -117,15 +117,16 @@ def _own_registry() -> bool:
 # --- the cache ---
 
 
-def _file(view: View) -> str:
+def kept_file(view: View) -> str:
+    """Where the listing of this environment is kept."""
     environment = zlib.crc32(repr((basis.CODE, sys.prefix, sys.path)).encode("utf-8", "replace"))
     return f"{folders.place('cache')}/catalog/list-{view}-{environment:08x}.bin"
 
 
-def _kept(view: View) -> Listing | None:
+def kept(view: View) -> Listing | None:
     """The listing of an earlier command; None if there is none that still holds or can be read."""
     try:
-        with open(_file(view), "rb") as stream:  # noqa: PTH123 - no pathlib at the start
+        with open(kept_file(view), "rb") as stream:  # noqa: PTH123 - no pathlib at the start
             data = stream.read()
         if zlib.crc32(data[_SUM:]) != int.from_bytes(data[:_SUM], "big"):
             return None
@@ -145,11 +146,11 @@ def _keep(view: View, listing: Listing) -> None:
     from zoo.files import write_bytes
 
     data = marshal.dumps(listing)
-    file = Path(_file(view))
+    file = Path(kept_file(view))
     with suppress(StorageFault, OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(file, zlib.crc32(data).to_bytes(_SUM, "big") + data)
-        for old in sorted(file.parent.glob("list-*.bin"), key=_changed)[:-_KEPT]:
+        for old in sorted(file.parent.glob("list-*.bin"), key=_changed)[:-KEPT]:
             old.unlink(missing_ok=True)
 
 

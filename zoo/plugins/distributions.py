@@ -69,8 +69,9 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     named = (_name_of_plugin(found) for found in metadata.distributions(path=where))
     names = {name for name in named if name}
     copies = ([*metadata.distributions(name=one, path=where)] for one in sorted(names))
-    # The first of a name counts even if only a later copy of it is a plugin.
-    counting = [(first, rest) for first, *rest in copies if _name_of_plugin(first)]
+    # The first of a name counts even if only a later copy of it is a plugin. There may be none: it
+    # is being removed, or its metadata and its folder differ in the name.
+    counting = [(first, rest) for first, *rest in filter(None, copies) if _name_of_plugin(first)]
     return _without_rivals(
         [replace(_source(one), hidden=_hidden(one, rest)) for one, rest in counting]
     )
