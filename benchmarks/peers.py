@@ -38,17 +38,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-import torch
 from processes import LITE0, ZOO, Measured, measured
-from safetensors.torch import save_file
-from zoo_efficientnet_lite import LITE0 as LITE0_COMPONENT
-from zoo_efficientnet_lite.build import to_timm
 
 from zoo.data.dataset import survey
 from zoo.fetch import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 HERE = Path(__file__).resolve().parent / "peers"
 ZOO_ARMS = ("zoo", "zoo-again", "zoo-defaults")
@@ -116,7 +112,12 @@ def peers_python() -> Path:
 
 def packaged_weights(folder: Path) -> Path:
     """EfficientNet-Lite0's weights out of their package, under timm's keys."""
-    chosen = LITE0_COMPONENT.weights[0]
+    import torch
+    from safetensors.torch import save_file
+    from zoo_efficientnet_lite import LITE0 as COMPONENT
+    from zoo_efficientnet_lite.build import to_timm
+
+    chosen = COMPONENT.weights[0]
     state = torch.load(fetch(chosen.source, chosen.sha256), map_location="cpu", weights_only=True)
     made = folder / "lite0.safetensors"
     save_file({key: one.contiguous() for key, one in to_timm(state).items()}, made)
@@ -219,9 +220,10 @@ def results(asked: argparse.Namespace) -> Iterator[Result]:
 
 
 HEADER = (
-    "arm", "wall s", "times zoo's", "times zoo-again's", "training s", "CPU s, user + sys",
+    "arm", "wall s", "times zoo's", "times zoo-again's", "training s", "user s", "system s",
     "most MB", "decoded", "forwards", "top-1", "points to zoo",
 )  # fmt: skip
+COUNTERS = ("user", "system", "rss", "decoded", "forwards")
 
 
 def table(found: Sequence[Result]) -> Iterator[str]:
@@ -232,21 +234,22 @@ def table(found: Sequence[Result]) -> Iterator[str]:
     yield f"| {' | '.join(HEADER)} |"
     yield f"|{' --- |' * len(HEADER)}"
     for arm, runs in rounds.items():
-        wholes = [one.whole for one in runs]
         cells = (
             arm,
-            f"{median(one.wall for one in wholes):.1f}",
+            middle((one.whole.wall for one in runs), 1),
             times(runs, rounds.get("zoo", [])),
             times(runs, rounds.get("zoo-again", [])),
-            f"{median(one.training for one in runs):.1f}",
-            f"{median(one.user for one in wholes):.0f} + {median(one.system for one in wholes):.0f}",
-            f"{median(one.rss for one in wholes):.0f}",
-            f"{median(one.decoded for one in wholes):.0f}",
-            f"{median(one.forwards for one in wholes):.0f}",
+            middle((one.training for one in runs), 1),
+            *(middle(getattr(one.whole, name) for one in runs) for name in COUNTERS),
             f"{100 * fmean(one.top1 for one in runs):.2f}",
             points(runs, rounds.get("zoo", [])),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def middle(values: Iterable[float], digits: int = 0) -> str:
+    """The median as text."""
+    return f"{median(values):.{digits}f}"
 
 
 def times(runs: Sequence[Result], base: Sequence[Result]) -> str:

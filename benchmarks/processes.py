@@ -62,8 +62,12 @@ def measured(command: Sequence[str], environment: Mapping[str, str] | None = Non
             child = subprocess.Popen(  # noqa: S603 - commands of ours
                 command, env=seen, stdin=subprocess.DEVNULL, stdout=output, stderr=trouble
             )
-            # wait4 alone tells what one child used; that it has ended is all it leaves to Popen
-            _, status, used = os.wait4(child.pid, 0)
+            try:  # wait4 alone tells what one child used
+                _, status, used = os.wait4(child.pid, 0)
+            except BaseException:
+                child.kill()
+                child.wait()
+                raise
             wall = time.perf_counter() - started
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:

@@ -100,6 +100,7 @@ trainer = Trainer(
         dataloader_num_workers=args.workers,
         dataloader_persistent_workers=args.workers > 0,
         bf16=args.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),  # else bf16 is refused on a CPU
         report_to="none",
         disable_tqdm=True,
         seed=args.seed,
