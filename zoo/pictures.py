@@ -70,11 +70,7 @@ def _ingest(
     plan: Plan, dataset: Dataset, places: NDArray[np.int64], hears: Listener, stop: Stop
 ) -> Images:
     """Some of a plan's images, as its phases want them."""
-    training = [dataset.splits[place] == "train" for place in places]
-    phases = {phase.name for phase in plan.phases}
-    one_view = plan.kept_views == 1
-    cropped = plan["augment"] == "on" and ("full" in phases or not one_view)
-    still = plan["augment"] == "off" or ("probe" in phases and one_view)
+    want_pixels, want_canvas = _wanted(plan, [dataset.splits[place] for place in places])
     hears.begin("decode", len(places), "images")
     before = 0
 
@@ -88,9 +84,9 @@ def _ingest(
     images = ingest(
         [dataset.table.rows[place].path for place in places],
         preprocess=plan.preprocess,
-        want_pixels=[not one or still for one in training],
-        want_canvas=[one and cropped for one in training],
-        canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
+        want_pixels=want_pixels,
+        want_canvas=want_canvas,
+        canvas_side=_canvas_side(plan),
         scratch=folders.cache() / "scratch",
         digests=[dataset.digests[place] for place in places],
         jobs=plan["workers"] or None,
@@ -98,6 +94,38 @@ def _ingest(
     )
     hears.end()
     return images
+
+
+def _wanted(plan: Plan, splits: Sequence[str]) -> tuple[list[bool], list[bool]]:
+    """Whose pixels, and whose canvas, the plan's phases want of images of these splits."""
+    phases = {phase.name for phase in plan.phases}
+    one_view = plan.kept_views == 1
+    cropped = plan["augment"] == "on" and ("full" in phases or not one_view)
+    still = plan["augment"] == "off" or ("probe" in phases and one_view)
+    training = [split == "train" for split in splits]
+    return [not one or still for one in training], [one and cropped for one in training]
+
+
+def _canvas_side(plan: Plan) -> int:
+    return round(CANVAS_RATIO * max(plan.preprocess.size))
+
+
+def sampled(plan: Plan, paths: Sequence[Path], progress: Callable[[int, int], None]) -> Images:
+    """Some training images, as the plan's phases want them: decoded now, whatever is kept.
+
+    Nothing of them is kept either.
+    """
+    want_pixels, want_canvas = _wanted(plan, ["train"] * len(paths))
+    return ingest(
+        paths,
+        preprocess=plan.preprocess,
+        want_pixels=want_pixels,
+        want_canvas=want_canvas,
+        canvas_side=_canvas_side(plan),
+        scratch=folders.cache() / "scratch",
+        jobs=plan["workers"] or None,
+        progress=progress,
+    )
 
 
 def decoded(paths: Sequence[Path], preprocess: Preprocess) -> Images:

@@ -163,8 +163,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
-        jobs = max(1, min(jobs or cores(), math.ceil(len(tasks) / FEW)))
-        answers = in_children(tasks, order, jobs)
+        answers = in_children(tasks, order, children(len(tasks), jobs))
         report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
@@ -186,6 +185,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def children(files: int, jobs: int | None) -> int:
+    """How many child processes decode so many files; `jobs` of them at most, None for any."""
+    return max(1, min(jobs or cores(), math.ceil(files / FEW)))
 
 
 @contextmanager

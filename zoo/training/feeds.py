@@ -120,6 +120,10 @@ class ImageFeed:
             self.threads,
         )
 
+    def fixed(self, samples: np.ndarray, kept: int) -> np.ndarray:
+        """The first view of each of the epochs 0 to K - 1: uint8 `[B, K, H, W, 3]`, K = `kept`."""
+        return np.stack([self.pixels(view, samples)[:, 0] for view in range(kept)], axis=1)
+
 
 @torch.inference_mode()
 def pixel_features(
@@ -159,8 +163,7 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
     found = []
     size = max(1, FEATURE_BATCH // kept)
     for start in range(0, len(samples), size):
-        chosen = samples[start : start + size]
-        views = np.stack([feed.pixels(view, chosen)[:, 0] for view in range(kept)], axis=1)
+        views = feed.fixed(samples[start : start + size], kept)
         with feed.device.autocast():
             found.append(forward(normalise(views, feed.preprocess, feed.device), kept))
     return torch.cat(found) if found else torch.empty(0, kept, 0)
