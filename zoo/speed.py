@@ -113,7 +113,9 @@ class Stage:
         headspace: with one batch that lies on the device.
         achieved: with the feed of a run.
         share: of the headspace that is achieved.
-        parts: of the feed, each alone: `augmentation`, `transfer`.
+        feed: making inputs, and nothing else.
+        transfer: moving to the device what inputs are made of, and nothing else; None where the
+            feed does no more than that.
         passes: how often a run takes each image through it.
     """
 
@@ -121,8 +123,17 @@ class Stage:
     headspace: Rate
     achieved: Rate
     share: Share
-    parts: Mapping[str, Rate]
+    feed: Rate
+    transfer: Rate | None
     passes: int
+
+    def costs(self) -> dict[str, float]:
+        """What the feed's parts take when nothing else happens, seconds of an image."""
+        feed = 1 / self.feed.median
+        if self.transfer is None:
+            return {"transfer": feed}
+        transfer = min(feed, 1 / self.transfer.median)
+        return {"augmentation": feed - transfer, "transfer": transfer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +175,9 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
     """
     ideal = 1 / stage.headspace.median  # seconds of an image
     missing = max(0.0, ideal / stage.share.median - ideal)
-    parts = {name: 1 / rate.median for name, rate in stage.parts.items()}
-    visible = min(1.0, missing / sum(parts.values())) if parts else 0.0
-    causes = {name: seconds * visible for name, seconds in parts.items()}
+    costs = stage.costs()
+    visible = min(1.0, missing / sum(costs.values()))
+    causes = {name: seconds * visible for name, seconds in costs.items()}
     causes["loader"] = max(0.0, missing - sum(causes.values()))
     if decode:
         causes["decode"] = 1 / (decode.median * stage.passes)
@@ -220,8 +231,9 @@ class Bench:
         """Every measurement by its name, in the order of a run."""
         found = {"decode": self.decode}
         for stage in self.stages:
-            named = {"headspace": stage.headspace, "achieved": stage.achieved, **stage.parts}
-            found |= {f"{stage.name} {name}": rate for name, rate in named.items()}
+            for name in ("headspace", "achieved", "feed", "transfer"):
+                if rate := getattr(stage, name):
+                    found[f"{stage.name} {name}"] = rate
             if self.probe and stage.name == "features":
                 found["probe steps"] = self.probe
         return found
@@ -303,7 +315,8 @@ def _stage(record: Mapping[str, Any]) -> Stage:
         "headspace": Rate(**record["headspace"]),
         "achieved": Rate(**record["achieved"]),
         "share": Share(**record["share"]),
-        "parts": {name: Rate(**rate) for name, rate in record["parts"].items()},
+        "feed": Rate(**record["feed"]),
+        "transfer": Rate(**record["transfer"]) if record["transfer"] else None,
     }
     return Stage(**fields)
 

@@ -44,8 +44,8 @@ def test_a_table_and_verdicts_go_to_standard_output_and_progress_elsewhere(zoo: 
     assert lines[3].split()[:4] == ["measured", "median", "min", "max"]
     measured = [line.split("  ")[0] for line in lines[4:13]]
     assert measured == [
-        "decode", "features headspace", "features achieved", "features transfer", "probe steps",
-        "full headspace", "full achieved", "full transfer", "full augmentation",
+        "decode", "features headspace", "features achieved", "features feed", "probe steps",
+        "full headspace", "full achieved", "full feed", "full transfer",
     ]  # fmt: skip
     assert [line.split(":")[0] for line in lines[13:]] == [
         *("features", "features, the first run's decoding included"),
@@ -78,7 +78,7 @@ def test_options_reach_the_plan(zoo: Zoo) -> None:
     assert told["size"] == [24, 24]
     (stage,) = told["stages"]
     assert stage["achieved"]["batch"] == 3
-    assert list(stage["parts"]) == ["transfer"]
+    assert stage["transfer"] is None
 
 
 @pytest.mark.parametrize(

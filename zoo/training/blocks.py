@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from zoo.data.ingest import cores
 from zoo.speed import Lap, Rate, Share, Stage
 from zoo.training import features, fit, threads, train
 from zoo.training.feeds import FEATURE_BATCH
@@ -105,18 +104,12 @@ def _features(session: Session, seconds: float) -> Stage:
         with torch.inference_mode(), device.autocast():
             model.raw_features(resident[: len(samples) * kept], kept).cpu()
 
-    stage = _stage(
-        session,
-        "features",
-        {
-            "headspace": _repeated(session, size, headspace),
-            "achieved": _repeated(session, size, achieved),
-            **_parts(session, size, pixels, augmented=kept > 1),
-        },
-        seconds,
-        batch=size,
-        passes=1,
-    )
+    works = {
+        "headspace": _repeated(session, size, headspace),
+        "achieved": _repeated(session, size, achieved),
+        **_feeding(session, size, pixels, augmented=kept > 1),
+    }
+    stage = _stage(session, "features", works, seconds, batch=size, passes=1)
     count = len(session.dataset.rows("train"))
     session.features["train"] = made[0][torch.arange(count) % len(made[0])]
     return stage
@@ -152,30 +145,32 @@ def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
     works = {
         "headspace": _steps(session, replace(task, feed=resident)),
         "achieved": _steps(session, task),
-        **_parts(session, phase.batch_size, feed.pixels, augmented=feed.recipe is not None),
+        **_feeding(session, phase.batch_size, feed.pixels, augmented=feed.recipe is not None),
     }
     return _stage(session, "full", works, seconds, batch=phase.batch_size, passes=phase.epochs)
 
 
-def _parts(
+def _feeding(
     session: Session,
     size: int,
     pixels: Callable[[int, np.ndarray], np.ndarray],
     *,
     augmented: bool,
 ) -> dict[str, Work]:
-    """What a feed does, each alone: views are drawn, and become tensors on the device."""
-    count = min(size, len(session.dataset.rows("train")))
-    drawn = pixels(0, np.arange(count))
+    """A feed alone, and the transfer alone where the feed does more than that."""
+    preprocess, device = session.plan.preprocess, session.device
+    drawn = pixels(0, np.arange(min(size + 1, len(session.dataset.rows("train")))))
+
+    def feed(epoch: int, samples: np.ndarray) -> None:
+        normalise(pixels(epoch, samples), preprocess, device)
+        device.wait()
 
     def transfer(_epoch: int, samples: np.ndarray) -> None:
-        normalise(drawn[: len(samples)], session.plan.preprocess, session.device)
-        session.device.wait()
+        normalise(drawn[: len(samples)], preprocess, device)
+        device.wait()
 
-    found = {"transfer": _repeated(session, size, transfer)}
-    if augmented:
-        found["augmentation"] = _repeated(session, size, pixels)
-    return found
+    works = {"feed": feed, "transfer": transfer} if augmented else {"feed": feed}
+    return {name: _repeated(session, size, do) for name, do in works.items()}
 
 
 def _stage(
@@ -190,19 +185,15 @@ def _stage(
     """Carry out a stage's measurements."""
     session.listener.note(f"{name}: {', '.join(works)}, about {len(works) * seconds:.0f} s")
     laps = _taking_turns(works, seconds)
-    workers = {"augmentation": cores()}
-    rates = {
-        measured: Rate.of(
-            laps[measured], batch=batch, threads=workers.get(measured, torch.get_num_threads())
-        )
-        for measured in works
-    }
+    workers = torch.get_num_threads()
+    rates = {one: Rate.of(laps[one], batch=batch, threads=workers) for one in works}
     return Stage(
         name=name,
-        headspace=rates.pop("headspace"),
-        achieved=rates.pop("achieved"),
+        headspace=rates["headspace"],
+        achieved=rates["achieved"],
         share=Share.of(laps["achieved"], laps["headspace"]),
-        parts=rates,
+        feed=rates["feed"],
+        transfer=rates.get("transfer"),
         passes=passes,
     )
 
