@@ -15,7 +15,7 @@ from zoo.benching import bench
 from zoo.data import augment, ingest
 from zoo.errors import BadData, OutOfMemory, Stopped, UsageError
 from zoo.progress import Silent
-from zoo.training import blocks, feeds, fit, optimise
+from zoo.training import blocks, features, feeds, fit, optimise
 from zoo.training.model import Model
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
     for name, owner, attribute in (
         ("augmentation", augment, "views"),
         ("transfer", feeds, "normalise"),
-        ("transfer", blocks, "normalise"),
+        ("transfer", feeds.ImageFeed, "gather"),
+        ("transfer", features, "normalise"),
         ("step", optimise, "clip"),
         ("step", Model, "raw_features"),
     ):
@@ -178,7 +179,7 @@ def test_headspace_and_achieved_take_turns(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fit, "_step", noted)
     found = measured(train="full")
     # one round to warm up, and the blocks
-    assert feeds_used == ["Resident", "ImageFeed"] * (1 + found.stages[0].achieved.blocks)
+    assert feeds_used == ["OneBatch", "ImageFeed"] * (1 + found.stages[0].achieved.blocks)
 
 
 def test_steps_train_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,3 +274,10 @@ def test_memory_that_runs_out_is_said_as_for_a_run(monkeypatch: pytest.MonkeyPat
     with pytest.raises(OutOfMemory) as caught:
         measured(train="full")
     assert "--batch-size" in caught.value.hint
+
+
+def test_a_teacher_is_asked_nothing(finished: Path) -> None:
+    given = {"weights": "none", "device": "cpu", "train": "full", "loss.teacher": str(finished)}
+    spec = "tiny/net+linear+cekl:target=teacher"
+    found = bench(spec, "images", seconds=20.0, listener=Silent(), settings=given)
+    assert found.stages[0].achieved.steps >= 3

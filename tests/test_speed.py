@@ -162,8 +162,10 @@ def test_words_say_the_verdict_its_spread_and_what_helps(found: Bench) -> None:
     assert "decode: 300.0 images/s (270.0 to 330.0)" in repr(found)
 
 
-def test_words_own_up_to_noise(found: Bench) -> None:
-    noisy = replace(found.stages[0], share=Share(median=0.98, low=0.6, high=1.3))
-    words = replace(found, stages=(noisy,), verdicts=(judge(noisy),)).words()
-    assert words[0].startswith("full: fed, 98% of headspace (60% to 130%); its blocks differ")
-    assert words[0].endswith("try a larger --seconds.")
+def test_words_own_up_to_noise_and_say_what_the_rates_alone_tell(found: Bench) -> None:
+    spread = Share(median=0.98, low=0.6, high=1.3)
+    noisy = replace(found.stages[0], share=spread, feed=rate(900))
+    assert replace(found, stages=(noisy,), verdicts=(judge(noisy),)).words() == [
+        "full: unclear, 98% of headspace (60% to 130%): blocks differ too much. "  # noqa: ISC004 - one line
+        "A step that waits for its feed, by their rates, would have 90%. Try a larger --seconds."
+    ]

@@ -279,8 +279,8 @@ class Bench:
 
     def words(self) -> list[str]:
         """The verdicts, a line each."""
-        shares = {stage.name: stage.share for stage in self.stages}
-        return [_sentence(one, shares[one.stage]) for one in self.verdicts]
+        stages = {stage.name: stage for stage in self.stages}
+        return [_sentence(one, stages[one.stage]) for one in self.verdicts]
 
 
 def laps_of(events: Sequence[tuple[float, int]], blocks: int) -> list[Lap]:
@@ -321,15 +321,21 @@ def _stage(record: Mapping[str, Any]) -> Stage:
     return Stage(**fields)
 
 
-def _sentence(verdict: Verdict, share: Share) -> str:
+def _sentence(verdict: Verdict, stage: Stage) -> str:
     """A verdict in words."""
     figures = f"{verdict.share:.0%} of headspace"
     if verdict.first:
         name = f"{verdict.stage}, the first run's decoding included"
     else:
-        name, figures = verdict.stage, f"{figures} ({share.low:.0%} to {share.high:.0%})"
+        name = verdict.stage
+        figures += f" ({stage.share.low:.0%} to {stage.share.high:.0%})"
     if not verdict.sure:
-        figures += "; its blocks differ too much to be sure: try a larger --seconds"
+        # The feed's own rate needs no comparison of two steps, and so bears more noise.
+        most = 1 / (1 + stage.headspace.median / stage.feed.median)
+        return (
+            f"{name}: unclear, {figures}: blocks differ too much. A step that waits for its feed, "
+            f"by their rates, would have {most:.0%}. Try a larger --seconds."
+        )
     if verdict.fed:
         return f"{name}: fed, {figures}."
     named = verdict.lost.items()

@@ -19,7 +19,6 @@ import torch
 from zoo.speed import Lap, Rate, Share, Stage
 from zoo.training import features, fit, threads, train
 from zoo.training.feeds import FEATURE_BATCH
-from zoo.training.inputs import normalise
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
 
@@ -39,7 +38,7 @@ Work = Callable[[float], Lap]
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
+class OneBatch:
     """A feed of one batch that lies on the device.
 
     Args:
@@ -54,6 +53,19 @@ class Resident:
         """The same for whatever samples, as many as they are."""
         del epoch
         return self.inputs[: len(samples) * self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """What makes inputs.
+
+    Args:
+        made: (epoch, samples) → inputs on the device.
+        moved: samples → what inputs are made of, on the device; None where that is all of it.
+    """
+
+    made: Callable[[int, np.ndarray], Tensor]
+    moved: Callable[[np.ndarray], Tensor] | None = None
 
 
 class _EnoughError(Exception):
@@ -91,9 +103,9 @@ def stages(session: Session, seconds: float) -> tuple[tuple[Stage, ...], Rate | 
 def _features(session: Session, seconds: float) -> Stage:
     """Forward passes of the frozen backbone; the session has some of their features afterwards."""
     model, device, kept = session.model.eval(), session.device, session.plan.kept_views
-    extract, pixels = features.extractor(session), _kept_pixels(session)
+    extract, feed = features.extractor(session), _kept_feed(session)
     size = min(max(1, FEATURE_BATCH // kept), len(session.dataset.rows("train")))
-    resident = normalise(pixels(0, np.arange(size)), session.plan.preprocess, device)
+    resident = feed.made(0, np.arange(size))
     made: list[Tensor] = []
 
     def achieved(_epoch: int, samples: np.ndarray) -> None:
@@ -107,7 +119,7 @@ def _features(session: Session, seconds: float) -> Stage:
     works = {
         "headspace": _repeated(session, size, headspace),
         "achieved": _repeated(session, size, achieved),
-        **_feeding(session, size, pixels, augmented=kept > 1),
+        **_feeding(session, size, feed),
     }
     stage = _stage(session, "features", works, seconds, batch=size, passes=1)
     count = len(session.dataset.rows("train"))
@@ -115,14 +127,13 @@ def _features(session: Session, seconds: float) -> Stage:
     return stage
 
 
-def _kept_pixels(session: Session) -> Callable[[int, np.ndarray], np.ndarray]:
-    """What a frozen backbone sees of samples: uint8 `[B, K, H, W, 3]`."""
-    kept, images = session.plan.kept_views, session.images
-    if kept > 1:
-        feed = features.kept_views_feed(session)
-        return lambda _epoch, samples: feed.fixed(samples, kept)
-    places = images.pixels_row[session.dataset.rows("train")]
-    return lambda _epoch, samples: images.pixels[places[samples]][:, None]
+def _kept_feed(session: Session) -> _Feed:
+    """What a frozen backbone sees."""
+    kept = session.plan.kept_views
+    if kept == 1:
+        return _Feed(lambda _epoch, samples: features.still_inputs(session, samples))
+    feed = features.kept_views_feed(session)
+    return _Feed(lambda _epoch, samples: feed.kept(samples, kept), feed.gather)
 
 
 def _probe(session: Session, phase: PhasePlan, seconds: float) -> Rate:
@@ -139,38 +150,35 @@ def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
     """Training steps of the whole network."""
     task = train.prepare(session, phase)
     feed = features.image_feed(session)
+    moved = None if feed.recipe is None else feed.gather
     # An epoch's last batch may be one larger than the others.
     samples = np.arange(min(phase.batch_size + 1, len(task.targets)))
-    resident = Resident(task.feed.batch(0, samples), session.plan.views)
+    resident = OneBatch(task.feed.batch(0, samples), session.plan.views)
     works = {
         "headspace": _steps(session, replace(task, feed=resident)),
         "achieved": _steps(session, task),
-        **_feeding(session, phase.batch_size, feed.pixels, augmented=feed.recipe is not None),
+        **_feeding(session, phase.batch_size, _Feed(feed.batch, moved)),
     }
     return _stage(session, "full", works, seconds, batch=phase.batch_size, passes=phase.epochs)
 
 
-def _feeding(
-    session: Session,
-    size: int,
-    pixels: Callable[[int, np.ndarray], np.ndarray],
-    *,
-    augmented: bool,
-) -> dict[str, Work]:
-    """A feed alone, and the transfer alone where the feed does more than that."""
-    preprocess, device = session.plan.preprocess, session.device
-    drawn = pixels(0, np.arange(min(size + 1, len(session.dataset.rows("train")))))
+def _feeding(session: Session, size: int, feed: _Feed) -> dict[str, Work]:
+    """A feed alone, and its transfer alone."""
+    device, moved = session.device, feed.moved
 
-    def feed(epoch: int, samples: np.ndarray) -> None:
-        normalise(pixels(epoch, samples), preprocess, device)
+    def made(epoch: int, samples: np.ndarray) -> None:
+        feed.made(epoch, samples)
         device.wait()
 
-    def transfer(_epoch: int, samples: np.ndarray) -> None:
-        normalise(drawn[: len(samples)], preprocess, device)
-        device.wait()
+    works = {"feed": _repeated(session, size, made)}
+    if moved is not None:
 
-    works = {"feed": feed, "transfer": transfer} if augmented else {"feed": feed}
-    return {name: _repeated(session, size, do) for name, do in works.items()}
+        def transfer(_epoch: int, samples: np.ndarray) -> None:
+            moved(samples)
+            device.wait()
+
+        works["transfer"] = _repeated(session, size, transfer)
+    return works
 
 
 def _stage(

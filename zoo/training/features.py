@@ -19,6 +19,7 @@ from zoo.data.ingest import CANVAS_RATIO, cores
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
+from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def kept_views_feed(session: Session) -> ImageFeed:
     # Named by content, so that a picture's views are its own wherever it lies.
     ids = np.array([int(digest[:15], 16) for digest in digests], np.int64)
     return image_feed(session, seed=_VIEWS_SEED, phase="kept views", ids=ids)
+
+
+def still_inputs(session: Session, samples: np.ndarray) -> Tensor:
+    """The validation pixels of some training samples, normalised `[b, 3, H, W]`."""
+    places = session.images.pixels_row[session.dataset.rows("train")[samples]]
+    return normalise(session.images.pixels[places], session.plan.preprocess, session.device)
 
 
 def split_features(

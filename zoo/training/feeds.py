@@ -120,9 +120,15 @@ class ImageFeed:
             self.threads,
         )
 
-    def fixed(self, samples: np.ndarray, kept: int) -> np.ndarray:
-        """The first view of each of the epochs 0 to K - 1: uint8 `[B, K, H, W, 3]`, K = `kept`."""
-        return np.stack([self.pixels(view, samples)[:, 0] for view in range(kept)], axis=1)
+    def kept(self, samples: np.ndarray, count: int) -> Tensor:
+        """The first view of each of `count` epochs, normalised `[B·count, 3, H, W]`."""
+        views = np.stack([self.pixels(view, samples)[:, 0] for view in range(count)], axis=1)
+        return normalise(views, self.preprocess, self.device)
+
+    def gather(self, samples: np.ndarray) -> Tensor:
+        """What views of these samples are made of, uint8 `[B, S, S, 3]`, on the device."""
+        rows = self.images.canvas_row[self.rows[samples]]
+        return self.device.tensor_to(torch.from_numpy(self.images.canvases[rows]))
 
 
 @torch.inference_mode()
@@ -163,7 +169,7 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
     found = []
     size = max(1, FEATURE_BATCH // kept)
     for start in range(0, len(samples), size):
-        views = feed.fixed(samples[start : start + size], kept)
+        images = feed.kept(samples[start : start + size], kept)
         with feed.device.autocast():
-            found.append(forward(normalise(views, feed.preprocess, feed.device), kept))
+            found.append(forward(images, kept))
     return torch.cat(found) if found else torch.empty(0, kept, 0)
