@@ -18,7 +18,7 @@ import torch
 
 from zoo.speed import Lap, Rate, Share, Stage
 from zoo.training import features, fit, threads, train
-from zoo.training.feeds import FEATURE_BATCH
+from zoo.training.feeds import FEATURE_BATCH, ImageFeed
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
 
@@ -149,11 +149,12 @@ def _probe(session: Session, phase: PhasePlan, seconds: float) -> Rate:
 def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
     """Training steps of the whole network."""
     task = train.prepare(session, phase)
-    feed = features.image_feed(session)
+    feed = task.feed
+    assert isinstance(feed, ImageFeed)  # noqa: S101 - what feeds a phase that is no probe
     moved = None if feed.recipe is None else feed.gather
     # An epoch's last batch may be one larger than the others.
     samples = np.arange(min(phase.batch_size + 1, len(task.targets)))
-    resident = OneBatch(task.feed.batch(0, samples), session.plan.views)
+    resident = OneBatch(feed.batch(0, samples), session.plan.views)
     works = {
         "headspace": _steps(session, replace(task, feed=resident)),
         "achieved": _steps(session, task),
