@@ -54,6 +54,9 @@ class OneBatch:
         del epoch
         return self.inputs[: len(samples) * self.rows]
 
+    def expect(self, samples: np.ndarray) -> None:
+        """Nothing is to be done."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
@@ -133,7 +136,7 @@ def _kept_feed(session: Session) -> _Feed:
     if kept == 1:
         return _Feed(lambda _epoch, samples: features.still_inputs(session, samples))
     feed = features.kept_views_feed(session)
-    return _Feed(lambda _epoch, samples: feed.kept(samples, kept), feed.gather)
+    return _Feed(lambda _epoch, samples: feed.kept(samples, kept), feed.pictures.gather)
 
 
 def _probe(session: Session, phase: PhasePlan, seconds: float) -> Rate:
@@ -151,7 +154,7 @@ def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
     task = train.prepare(session, phase)
     feed = task.feed
     assert isinstance(feed, ImageFeed)  # noqa: S101 - what feeds a phase that is no probe
-    moved = None if feed.recipe is None else feed.gather
+    moved = None if feed.recipe is None else feed.pictures.gather
     # An epoch's last batch may be one larger than the others.
     samples = np.arange(min(phase.batch_size + 1, len(task.targets)))
     resident = OneBatch(feed.batch(0, samples), session.plan.views)

@@ -21,6 +21,7 @@ from zoo.featurestore import FeatureStore
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
+from zoo.training.resident import Streamed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     if plan.kept_views > 1:
         drawn = recipe(plan)
         views: dict[str, Any] = {"kept": plan.kept_views, "canvas": CANVAS_RATIO}
-        views["recipe"] = asdict(drawn) if drawn else None
+        views["recipe"] = {"version": augment.VERSION, **asdict(drawn)} if drawn else None
         found[VIEWS] = FeatureStore({**common, "views": views})
     return found
 
@@ -81,7 +82,7 @@ def set_scale(session: Session) -> None:
         session.features["val"] = split_features(session, "val", frozen=True)
     else:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        found = view_features(model.features, image_feed(session), np.arange(count), 1)
+        found = view_features(model.features, image_feed(session, once=True), np.arange(count), 1)
         _scale_by(session, found)
     session.timed("features", started)
 
@@ -125,13 +126,14 @@ def kept_views_feed(session: Session) -> ImageFeed:
     digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
     # Named by content, so that a picture's views are its own wherever it lies.
     ids = np.array([int(digest[:15], 16) for digest in digests], np.int64)
-    return image_feed(session, seed=_VIEWS_SEED, phase="kept views", ids=ids)
+    return image_feed(session, seed=_VIEWS_SEED, phase="kept views", ids=ids, once=True)
 
 
 def still_inputs(session: Session, samples: np.ndarray) -> Tensor:
     """The validation pixels of some training samples, normalised `[b, 3, H, W]`."""
     places = session.images.pixels_row[session.dataset.rows("train")[samples]]
-    return normalise(session.images.pixels[places], session.plan.preprocess, session.device)
+    still = torch.from_numpy(session.images.pixels[places]).permute(0, 3, 1, 2)
+    return normalise(still, session.plan.preprocess, session.device)
 
 
 def split_features(
@@ -256,13 +258,29 @@ def image_feed(
     seed: int | None = None,
     phase: str = "full",
     ids: np.ndarray | None = None,
+    once: bool = False,
 ) -> ImageFeed:
-    """Views of the training images, drawn for a phase from the run's seed or another."""
-    plan = session.plan
+    """Views of the training images, drawn for a phase from the run's seed or another.
+
+    Args:
+        session: see there.
+        seed: of the draws; the run's when None.
+        phase: name of the stream that draws come from.
+        ids: see `ImageFeed`.
+        once: whether each picture is asked for once only, so that it need not stay on the device.
+    """
+    plan, images = session.plan, session.images
+    drawn = recipe(plan)
+    rows = session.dataset.rows("train")
+    stored = (
+        (images.pixels, images.pixels_row[rows])
+        if drawn is None
+        else (images.canvases, images.canvas_row[rows])
+    )
     return ImageFeed(
-        images=session.images,
-        rows=session.dataset.rows("train"),
-        recipe=recipe(plan),
+        pictures=(Streamed if once else placed)(*stored, session.device),
+        aspects=images.aspects[rows],
+        recipe=drawn,
         preprocess=plan.preprocess,
         views=plan.views,
         seed=session.seed if seed is None else seed,
