@@ -33,8 +33,9 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from zoo.data.dataset import survey
 from zoo.data.hashes import Hashes
-from zoo.data.ingest import cores, ingest
+from zoo.data.ingest import ingest
 from zoo.data.preprocess import prepare
+from zoo.machine import cores
 from zoo.progress import Silent
 from zoo.training import checkpoints
 

@@ -135,8 +135,7 @@ def _sample(
         hears.advance(done - events[-1][1])
         events.append((time.perf_counter(), done))
 
-    paths = [draft.dataset.table.rows[row].path for row in rows]
-    images = pictures.sampled(draft.plan, paths, progress)
+    images = pictures.sampled(draft.plan, draft.dataset, rows, progress)
     hears.end()
     if bad := images.problems:
         if draft.plan["bad_images"] == "refuse" or len(bad) == len(rows):

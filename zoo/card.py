@@ -39,6 +39,7 @@ class Card:
         views: V, of the training.
         precision: that the figures were measured in.
         channels_last: likewise.
+        folded: whether its BatchNorms were folded into the convolutions, and shall be again.
         layout: the backbone's `Facts.layout`.
         sha256: of model.safetensors, hex.
     """
@@ -52,6 +53,7 @@ class Card:
     views: int
     precision: str
     channels_last: bool
+    folded: bool
     layout: str
     sha256: str
 
@@ -94,6 +96,7 @@ def _card(said: Mapping[str, Any]) -> Card:
         views=_count(said["views"]),
         precision=_one_of(said["precision"], ("fp32", "bf16")),
         channels_last=bool(said["channels_last"]),
+        folded=bool(said.get("folded", False)),  # models from before it was done lack it
         layout=_one_of(said["layout"], ("conv", "token", "")),
         sha256=_text(said["sha256"]),
     )

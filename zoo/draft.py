@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from zoo import hot, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
-from zoo.data.ingest import cores
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, Refused, UsageError
 from zoo.index import Catalog, catalog, load_target
+from zoo.machine import cores
 from zoo.options import problems
 from zoo.plan import Chosen, DataCounts, Plan
 from zoo.progress import Listener, Silent
@@ -84,7 +84,17 @@ def prepare(
     Raises:
         ZooError: anything that is wrong with the spec, the settings or the data.
     """
-    hears = listener or Silent()
+    return prove(*sketch(spec, given, registry_file, listener or Silent(), pause))
+
+
+def sketch(
+    spec: str,
+    given: Mapping[str, object],
+    registry_file: Path | None,
+    hears: Listener,
+    pause: Callable[[], None],
+) -> tuple[Plan, Dataset]:
+    """The plan as resolved, and its data: all that can be known without torch. See `prepare`."""
     components = catalog()
     plan = resolve(
         spec,
@@ -97,8 +107,7 @@ def prepare(
             "There is no data to train on.",
             hint="Add --data FOLDER (one folder per class), or --data demo for a drawn set.",
         )
-    dataset = survey_data(plan, hears, pause)
-    return prove(plan, dataset)
+    return plan, survey_data(plan, hears, pause)
 
 
 def survey_data(plan: Plan, hears: Listener, pause: Callable[[], None] = _go_on) -> Dataset:

@@ -11,9 +11,10 @@ import numpy as np
 from zoo import encoding, hot, installed, runfolder
 from zoo.card import read_card
 from zoo.data.dataset import Dataset, source, survey
-from zoo.data.ingest import cores, unreadable
+from zoo.data.ingest import unreadable
 from zoo.errors import InputMissing, Mismatch
 from zoo.index import catalog, load_target
+from zoo.machine import cores
 from zoo.manifest import refuse_link
 from zoo.pictures import decoded
 from zoo.progress import Listener, Silent

@@ -149,6 +149,11 @@ class Plan:
         return self.backbone, self.head, self.loss
 
     @property
+    def frozen(self) -> bool:
+        """Whether the backbone stays as it was loaded in every phase."""
+        return bool(self.phases) and all(phase.name == "probe" for phase in self.phases)
+
+    @property
     def kept_views(self) -> int:
         """K, of how many views of each image a probe keeps the features."""
         if self.views == 1 or self.settings["augment"] == "off":

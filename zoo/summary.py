@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.training.session import Session
 
 #: whose versions a run records
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "torchmetrics", "safetensors")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 
 
 def build(
@@ -45,6 +45,7 @@ def build(
             "kept_views": plan.kept_views,
             "frozen": session.frozen if len(plan.phases) == 1 and session.frozen else None,
             "frozen_in_probe": session.frozen or None,
+            "folded": session.model.folding and session.model.folding.to_json(),
             "weights": str(loaded) if loaded else plan.weights.mode,
             "backbone_params": proof.backbone_params,
             "head_params": proof.head_params,
@@ -71,6 +72,7 @@ def save_model(folder: RunFolder, session: Session, proof: Proof) -> None:
         "features": proof.features,
         "precision": session.device.precision,
         "channels_last": session.device.channels_last,
+        "folded": session.model.folds,
         "layout": plan.backbone.component.facts.layout,
         **{
             chosen.kind: {

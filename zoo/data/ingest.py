@@ -9,7 +9,6 @@ them behind.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import tempfile
 import time
@@ -28,6 +27,7 @@ from zoo.data.pool import Order, Task, in_children
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch
 from zoo.errors import BadData, StorageFault
+from zoo.machine import cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,13 +178,6 @@ def unreadable(problems: Sequence[Problem]) -> BadData:
     named = listed([f"{problem.path}: {problem.reason}" for problem in problems], most=_NAMED)
     message = f"{len(problems)} of the images cannot be read:\n{named}"
     return BadData(message, hint="Mend or remove them, or go on without them: --bad-images skip")
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def children(files: int, jobs: int | None) -> int:

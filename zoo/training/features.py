@@ -14,14 +14,17 @@ import numpy as np
 import PIL
 import torch
 
+from zoo import featurestore
 from zoo.data import augment
-from zoo.data.ingest import CANVAS_RATIO, cores
+from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
+from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
+from zoo.training.fold import RULE
 from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
-from zoo.training.resident import Streamed, placed
+from zoo.training.resident import Resident, Streamed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,13 +49,10 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     """Where features of the plan's frozen backbone are kept, by kind; none where it is trained."""
     if plan.phases[0].name != "probe":
         return {}
-    backbone = plan.backbone
     common: dict[str, Any] = {
-        "backbone": backbone.full_name,
-        "plugin": f"{backbone.plugin} {backbone.version}",
-        "options": dict(backbone.options),
+        **featurestore.recipe(plan),
         "tensors": fingerprint(model.backbone),
-        "preprocess": asdict(plan.preprocess),
+        "folded": RULE if model.folds else "",
         "device": dict(plan.device),
         "versions": [torch.__version__, PIL.__version__],
     }
@@ -277,8 +277,11 @@ def image_feed(
         if drawn is None
         else (images.canvases, images.canvas_row[rows])
     )
+    pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
+    if isinstance(pictures, Resident):
+        session.listener.note(f"pictures: {len(rows)} stay on the device")
     return ImageFeed(
-        pictures=(Streamed if once else placed)(*stored, session.device),
+        pictures=pictures,
         aspects=images.aspects[rows],
         recipe=drawn,
         preprocess=plan.preprocess,

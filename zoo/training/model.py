@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from zoo.training.fold import Folding, fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,9 +33,16 @@ class Model(nn.Module):
     The buffer `feature_scale` multiplies the features before the head sees them. It is set once, to
     one over their root mean square in the training part, so that one learning rate suits backbones
     whose features differ in size by a factor of a hundred.
+
+    Where `folds` is set, features are computed with the BatchNorms folded into the convolutions;
+    parameters, buffers and what is saved stay those of the backbone as it was built.
     """
 
     feature_scale: Tensor
+    #: whether the backbone stays as it was loaded for good
+    folds: bool = False
+    #: what came of it; None before the first image
+    folding: Folding | None = None
 
     def __init__(self, backbone: nn.Module, head: nn.Module, blame: tuple[Blame, Blame]) -> None:
         """Join the two; the feature scale is 1 until it is measured."""
@@ -51,7 +60,10 @@ class Model(nn.Module):
     def raw_features(self, images: Tensor, views: int = 1) -> Tensor:
         """Likewise, before they are scaled: they depend on the backbone and the image alone."""
         with self._blame[0]("fails on images"):
-            found = self.backbone(images).float()
+            if self.folds and self.folding is None:
+                self.folding = fold(self.backbone, (images.shape[-2], images.shape[-1]))
+            backbone = self.folding.module if self.folding else self.backbone
+            found = backbone(images).float()
             return found.view(-1, views, found.shape[-1])
 
     def answer(self, features: Tensor) -> HeadOutput:
@@ -69,6 +81,12 @@ class Model(nn.Module):
         self._still = tuple(modules)
         self.train(self.training)
 
+    def _apply(self, *given: Any, **named: Any) -> Model:  # noqa: ANN401 - torch's business
+        """As every module's; what was folded is folded anew from what it has become."""
+        self.folding = None
+        super()._apply(*given, **named)
+        return self
+
     def train(self, mode: bool = True) -> Model:  # noqa: FBT001, FBT002 - torch's signature
         """As every module's, but what is held still stays in eval mode."""
         super().train(mode)
@@ -85,6 +103,7 @@ def freeze(model: Model) -> None:
 
 def thaw(model: Model, *, norms_still: bool) -> None:
     """Train the backbone too; with `norms_still`, BatchNorm keeps its pretrained statistics."""
+    model.folds, model.folding = False, None
     model.backbone.requires_grad_(requires_grad=True)
     norms = [module for module in model.backbone.modules() if isinstance(module, _NORMS)]
     model.hold_still(norms if norms_still else ())

@@ -181,4 +181,5 @@ def load_model(folder: Path, card: Card, makers: tuple[Maker, Maker]) -> Model:
         raise BadWeights(
             message, hint="Install the plugin versions named in model.json."
         ) from error
+    model.folds = card.folded
     return model
