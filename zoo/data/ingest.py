@@ -164,8 +164,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
-        jobs = max(1, min(jobs or cores(), math.ceil(len(tasks) / FEW)))
-        answers = in_children(tasks, order, jobs)
+        answers = in_children(tasks, order, children(len(tasks), jobs))
         report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
@@ -180,6 +179,11 @@ def unreadable(problems: Sequence[Problem]) -> BadData:
     named = listed([f"{problem.path}: {problem.reason}" for problem in problems], most=_NAMED)
     message = f"{len(problems)} of the images cannot be read:\n{named}"
     return BadData(message, hint="Mend or remove them, or go on without them: --bad-images skip")
+
+
+def children(files: int, jobs: int | None) -> int:
+    """How many child processes decode so many files; `jobs` of them at most, None for any."""
+    return max(1, min(jobs or cores(), math.ceil(files / FEW)))
 
 
 @contextmanager
