@@ -24,6 +24,7 @@ import PIL
 from zoo import caches, locks
 from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
+from zoo.data.preprocess import RULE
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch
 from zoo.errors import BadData, StorageFault
@@ -194,7 +195,7 @@ def _packs(
     recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
     if preprocess.crop == "border":
         recipe["mean"] = geometry["mean"]  # what the border is filled with
-    decoder = {"pillow": PIL.__version__}
+    decoder = {"pillow": PIL.__version__, "rule": RULE}
     packs = (
         Pack({"kind": "pixels", **recipe, **decoder}, (*preprocess.size, 3)),
         Pack({"kind": "canvas", **decoder}, (canvas_side, canvas_side, 3)),

@@ -15,7 +15,7 @@ import PIL
 import torch
 
 from zoo import featurestore
-from zoo.data import augment
+from zoo.data import augment, preprocess
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
@@ -54,7 +54,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         "tensors": fingerprint(model.backbone),
         "folded": RULE if model.folds else "",
         "device": dict(plan.device),
-        "versions": [torch.__version__, PIL.__version__],
+        "versions": [torch.__version__, PIL.__version__, preprocess.RULE],
     }
     found = {STILL: FeatureStore(common)}
     if plan.kept_views > 1:
