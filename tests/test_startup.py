@@ -28,6 +28,8 @@ LIGHT = {
     "plugins": 0,
     "prefer --list": 0,
     "run --help": 0,
+    "bench --help": 0,
+    "bench resnet18+linear --data x": 2,
     "run resnt18+linear+cekl --data x": 69,
     "run resnet18+cekl+linear --data x": 69,
     "run resnet18+linear --data x": 2,

@@ -220,8 +220,8 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
 ) -> Run:
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
     caches.prune()
-    weights = _weights(draft.plan, hears, stop)
-    model = _model(draft, weights)
+    weights = weights_file(draft.plan, hears, stop)
+    model = placed_model(draft, weights)
     stores = hot.room("features").stores(draft.plan, model)
     known = _known(draft, stores)
     images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop, ahead)
@@ -243,7 +243,7 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
         return _train(folder, session, watchers, found)
 
 
-def _model(draft: Draft, weights: Path | None) -> Model:
+def placed_model(draft: Draft, weights: Path | None) -> Model:
     """The plan's backbone and head, on their device."""
     plan, trio = draft.plan, makers(draft.plan)
     model = hot.room("assemble").build_model(
@@ -337,7 +337,7 @@ def _train(
     return Run(folder.path, told)
 
 
-def _weights(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
+def weights_file(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
     """The file of the chosen weights, fetched if need be; None for random ones."""
     choice = plan.weights
     if choice.mode == "none":

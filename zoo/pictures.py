@@ -237,6 +237,36 @@ def _ingest(
 ) -> Images:
     """Decode what is wanted, at once."""
     places = np.flatnonzero(wanted.judged)
+    digests = [dataset.digests[place] for place in places]
+    return _read(plan, dataset, places, wanted, progress, digests).spread(
+        places, len(dataset.splits)
+    )
+
+
+def sampled(
+    plan: Plan,
+    dataset: Dataset,
+    places: NDArray[np.int64],
+    progress: Callable[[int, int], None],
+) -> Images:
+    """Some of a plan's images as its phases want them, decoded now, whatever is kept.
+
+    Nothing of them is kept either.
+    """
+    phases = {phase.name for phase in plan.phases}
+    wanted = _wanted(plan, dataset, phases, lambda _split, _digest: False)
+    return _read(plan, dataset, places, wanted, progress)
+
+
+def _read(
+    plan: Plan,
+    dataset: Dataset,
+    places: NDArray[np.int64],
+    wanted: Wanted,
+    progress: Callable[[int, int], None],
+    digests: Sequence[str] = (),
+) -> Images:
+    """Decode the images at these places; with their hashes, what is decoded is kept."""
     paths = [dataset.table.rows[place].path for place in places]
     images = ingest(
         # Wherever the process is while it decodes: a plugin that is imported may be astray.
@@ -246,13 +276,13 @@ def _ingest(
         want_canvas=wanted.canvas[places].tolist(),
         canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
         scratch=folders.cache() / "scratch",
-        digests=[dataset.digests[place] for place in places],
+        digests=digests,
         jobs=plan["workers"] or None,
         progress=progress,
     )
     named = (replace(problem, path=paths[problem.index]) for problem in images.problems)
     images.problems = tuple(named)
-    return images.spread(places, len(dataset.splits))
+    return images
 
 
 def decoded(paths: Sequence[Path], preprocess: Preprocess) -> Images:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from zoo.training.device import choose
 from zoo.training.feeds import FeatureFeed, ImageFeed, pixel_features, view_features
 from zoo.training.inputs import normalise
 from zoo.training.model import Model
-from zoo.training.resident import Streamed
+from zoo.training.resident import Streamed, placed
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -132,6 +133,22 @@ def test_a_feed_that_is_at_rest_computes_with_as_many_threads_as_before() -> Non
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("store", [Streamed, placed])
+def test_on_a_card_no_batch_makes_the_host_wait(store: Any) -> None:  # noqa: ANN401 - either way
+    card = choose("cuda", "auto", "auto", layout="conv")
+    fed = replace(feed(), device=card, pictures=store(CANVASES, ROWS, card))
+    fed.batch(0, np.arange(3))  # kernels are loaded, which waits
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        fed.expect(np.arange(3))
+        found = fed.batch(1, np.arange(3))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float((found.cpu() - feed().batch(1, np.arange(3))).abs().max()) < 0.2
 
 
 # normalisation and features

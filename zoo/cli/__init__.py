@@ -24,6 +24,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "eval": "Measure a finished run on labelled images.",
     "predict": "Classify images with a finished run.",
+    "bench": "Measure how fast a run would be, and what would hold it up.",
     "plugins": "Show the installed plugins and what became of them.",
     "prefer": "Say which component a shared name shall mean.",
     "data": "Show and clear what zoo keeps of images and weights.",

@@ -261,5 +261,8 @@ def _jitter(
 
 
 def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
-    """A small array on a device, which does not wait for it."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+    """An array on a device; the host does not wait for it to get there."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -15,13 +15,14 @@ import PIL
 import torch
 
 from zoo import featurestore
-from zoo.data import augment
+from zoo.data import augment, preprocess
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.fold import RULE
+from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
 from zoo.training.resident import Resident, Streamed, placed
 
@@ -53,7 +54,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         "tensors": fingerprint(model.backbone),
         "folded": RULE if model.folds else "",
         "device": dict(plan.device),
-        "versions": [torch.__version__, PIL.__version__],
+        "versions": [torch.__version__, PIL.__version__, preprocess.RULE],
     }
     found = {STILL: FeatureStore(common)}
     if plan.kept_views > 1:
@@ -103,24 +104,36 @@ def _scale_by(session: Session, features: Tensor) -> None:
 
 def _train_features(session: Session) -> Tensor:
     """Features `[n, K, D]` of the training part, before scaling."""
-    rows = session.dataset.rows("train")
     kept = session.plan.kept_views
     if kept == 1:
         return _kept_still(session, "train", "features")
-    digests = [session.dataset.digests[row] for row in rows]
-    feed = image_feed(
-        session,
-        seed=_VIEWS_SEED,
-        phase="kept views",
-        # Named by content: the views of a picture are the same in every data set and split.
-        ids=np.array([int(digest[:15], 16) for digest in digests], np.int64),
-        once=True,
-    )
+    digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
+    batch = max(1, FEATURE_BATCH // kept)
+    return _kept(session, VIEWS, digests, extractor(session), batch, "features")
 
-    def compute(samples: np.ndarray) -> Tensor:
-        return view_features(session.model.raw_features, feed, samples, kept)
 
-    return _kept(session, VIEWS, digests, compute, max(1, FEATURE_BATCH // kept), "features")
+def extractor(session: Session) -> Callable[[np.ndarray], Tensor]:
+    """What computes the features `[b, K, D]` of some training samples `[b]`, before scaling."""
+    kept = session.plan.kept_views
+    if kept == 1:
+        return _still_extractor(session, session.dataset.rows("train"))
+    feed = kept_views_feed(session)
+    return lambda samples: view_features(session.model.raw_features, feed, samples, kept)
+
+
+def kept_views_feed(session: Session) -> ImageFeed:
+    """The views whose features are kept: the same in every run, data set and split."""
+    digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
+    # Named by content, so that a picture's views are its own wherever it lies.
+    ids = np.array([int(digest[:15], 16) for digest in digests], np.int64)
+    return image_feed(session, seed=_VIEWS_SEED, phase="kept views", ids=ids, once=True)
+
+
+def still_inputs(session: Session, samples: np.ndarray) -> Tensor:
+    """The validation pixels of some training samples, normalised `[b, 3, H, W]`."""
+    places = session.images.pixels_row[session.dataset.rows("train")[samples]]
+    still = torch.from_numpy(session.images.pixels[places]).permute(0, 3, 1, 2)
+    return normalise(still, session.plan.preprocess, session.device)
 
 
 def split_features(
@@ -156,6 +169,13 @@ def split_features(
 def _kept_still(session: Session, split: str, stage: str) -> Tensor:
     """Features `[n, 1, D]` of a split's validation pixels, before scaling."""
     rows = session.dataset.rows(split)
+    digests = [session.dataset.digests[row] for row in rows]
+    compute = _still_extractor(session, rows)
+    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+
+
+def _still_extractor(session: Session, rows: np.ndarray) -> Callable[[np.ndarray], Tensor]:
+    """What computes features `[b, 1, D]` of the validation pixels of some of these rows."""
 
     def compute(samples: np.ndarray) -> Tensor:
         return pixel_features(
@@ -167,8 +187,7 @@ def _kept_still(session: Session, split: str, stage: str) -> Tensor:
             lambda _count: None,
         )[:, None]
 
-    digests = [session.dataset.digests[row] for row in rows]
-    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+    return compute
 
 
 def _kept(

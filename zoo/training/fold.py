@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: stands in the recipes of what is kept, so that another way of folding never meets this one's
 RULE = "conv-bn-1"
@@ -63,9 +66,8 @@ def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
     with torch.inference_mode(mode=False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         copied = copy.deepcopy(backbone).cpu().float().eval()
         expected, pairs = _watched(copied, images)
-        for conv, norm in pairs:
-            _replace(copied, conv, fused(conv, norm))
-            _replace(copied, norm, _rest(norm))
+        _replace(copied, {pair.conv: pair.fused for pair in pairs})
+        _replace(copied, {pair.norm: _rest(pair.norm) for pair in pairs})
         if not pairs:
             return Folding(backbone, 0, "no BatchNorm follows a convolution alone")
         try:
@@ -79,15 +81,22 @@ def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
     )
 
 
-def _watched(
-    module: nn.Module, images: Tensor
-) -> tuple[Tensor, list[tuple[nn.Conv2d, nn.BatchNorm2d]]]:
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A convolution, the BatchNorm after it, and the convolution that does the work of both."""
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    fused: nn.Conv2d
+
+
+def _watched(module: nn.Module, images: Tensor) -> tuple[Tensor, list[_Pair]]:
     """Features of images, and which convolution feeds which BatchNorm and can take it in.
 
     A convolution's output is known again by being the same object.
     """
     made: dict[int, tuple[nn.Conv2d, Tensor, Tensor]] = {}
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    pairs: list[_Pair] = []
     calls: dict[nn.Module, int] = {}
 
     def see(part: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
@@ -98,10 +107,10 @@ def _watched(
             made[id(out)] = part, given[0], out
         elif isinstance(part, nn.BatchNorm2d) and id(given[0]) in made:
             conv, before, _ = made[id(given[0])]
-            if _foldable(part) and _distance(_rest(part)(fused(conv, part)(before)), out) <= (
-                _TOLERANCE
-            ):
-                pairs.append((conv, part))
+            if _foldable(part):
+                both = fused(conv, part)
+                if _distance(_rest(part)(both(before)), out) <= _TOLERANCE:
+                    pairs.append(_Pair(conv, part, both))
 
     watched = [
         part.register_forward_hook(see)
@@ -113,7 +122,7 @@ def _watched(
     finally:
         for one in watched:
             one.remove()
-    once = [pair for pair in pairs if all(calls[part] == 1 for part in pair)]
+    once = [pair for pair in pairs if calls[pair.conv] == calls[pair.norm] == 1]
     return features, once
 
 
@@ -146,12 +155,12 @@ def fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return found
 
 
-def _replace(root: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put a module into the place of another, wherever it is held."""
+def _replace(root: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
+    """Put modules into the places of others, wherever those are held."""
     for parent in list(root.modules()):
         for name, held in list(parent.named_children()):
-            if held is old:
-                setattr(parent, name, new)
+            if held in new:
+                setattr(parent, name, new[held])
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:

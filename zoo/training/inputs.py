@@ -29,11 +29,10 @@ def normalise(
     """
     # Plane by plane: a number for each channel then goes over rows of pixels, not over triples.
     levels = device.tensor_to(images).contiguous().float()
-    scale = torch.tensor([1 / (255 * s) for s in preprocess.std], device=levels.device)
-    shift = torch.tensor(
-        [m / s for m, s in zip(preprocess.mean, preprocess.std, strict=True)], device=levels.device
-    )
-    levels.mul_(scale.view(3, 1, 1)).sub_(shift.view(3, 1, 1))
+    scale = torch.tensor([1 / (255 * s) for s in preprocess.std]).view(3, 1, 1)
+    shift = torch.tensor([m / s for m, s in zip(preprocess.mean, preprocess.std, strict=True)])
+    # Made here and sent: torch would have the host wait for what it makes there from a list.
+    levels.mul_(device.tensor_to(scale)).sub_(device.tensor_to(shift.view(3, 1, 1)))
     if out is not None:
         return out.copy_(levels)
     return levels.contiguous(memory_format=device.memory_format)

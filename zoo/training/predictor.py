@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from zoo.data.decode import decode, upright_rgb
-from zoo.data.preprocess import pixels
+from zoo.data.decode import upright_rgb
+from zoo.data.preprocess import file_pixels, pixels
 from zoo.errors import BadWeights
 from zoo.files import make_folder, write_bytes, write_json
 from zoo.manifest import own_hash
@@ -96,8 +96,9 @@ class Predictor:
         return self.predictions(self.logits(self._pixels(images)[None]))[0]  # type: ignore[arg-type]
 
     def _pixels(self, image: Path | str | Image) -> np.ndarray:
-        upright = decode(Path(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
-        return pixels(upright, self.preprocess)
+        if isinstance(image, (str, Path)):
+            return file_pixels(Path(image), self.preprocess)
+        return pixels(upright_rgb(image), self.preprocess)
 
     def logits(self, made: np.ndarray, progress: Callable[[int], None] | None = None) -> Tensor:
         """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`."""
