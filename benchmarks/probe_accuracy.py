@@ -39,8 +39,7 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 import zoo
-from zoo.data.decode import decode
-from zoo.data.preprocess import pixels
+from zoo.data.preprocess import file_pixels
 from zoo.history import wilson
 from zoo.progress import Silent
 from zoo.settings import assignments
@@ -109,9 +108,7 @@ class Features:
         scale = predictor.model.feature_scale
         new = [name for name in names if name not in self.known]
         if new:
-            made = np.stack(
-                [pixels(decode(self.root / name), predictor.preprocess) for name in new]
-            )
+            made = np.stack([file_pixels(self.root / name, predictor.preprocess) for name in new])
             found = pixel_features(
                 predictor.model.features,
                 made,

@@ -79,7 +79,7 @@ PROBE = {"weights": "none", "train": "probe", "epochs": 3, "device": "cpu"}
 #: whoever asks for the catalog; imported now, for what is imported later would keep a patched one
 ROOMS = (
     *(corridor, draft, index, inference, structure),
-    *(import_module(f"zoo.cli.{command}") for command in ("list", "prefer", "show", "why")),
+    *(import_module(f"zoo.cli.{command}") for command in ("prefer", "show", "why")),
 )
 
 NET = zoo.Component(

@@ -214,6 +214,7 @@ def test_no_command_changes_the_data(
         raise Stopped(f"Stopped by a test in epoch {record.epoch}.")
 
     leaves_alone(*run, "probe", "--dry-run")
+    leaves_alone("bench", *run[1:-3], "--train", "lpft", "--seconds", "0.01")
     leaves_alone(*run, "probe", "--out", "probe")
     leaves_alone(*run, "lpft", "--out", "lpft", "--set", "probe.epochs=2")
     leaves_alone(*run, "full", "--out", "images/inside", code=73)

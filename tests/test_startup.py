@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.plugins.conftest import Site
 from zoo.cli import main
 
 #: every command that answers without tensors, and the code that it exits with
@@ -25,6 +28,8 @@ LIGHT = {
     "plugins": 0,
     "prefer --list": 0,
     "run --help": 0,
+    "bench --help": 0,
+    "bench resnet18+linear --data x": 2,
     "run resnt18+linear+cekl --data x": 69,
     "run resnet18+cekl+linear --data x": 69,
     "run resnet18+linear --data x": 2,
@@ -33,7 +38,17 @@ LIGHT = {
     "run resnet18+linear+cekl:target=teacher --data x": 2,
     "run resnet18+linear+cekl --data ./nowhere": 66,
 }
-HEAVY = {"torch", "torchvision", "timm", "torchmetrics"}
+HEAVY = {"torch", "torchvision", "timm"}
+
+#: a plugin's cold half; what it builds lies in a module that imports torch
+LOSS = """
+import zoo
+
+
+@zoo.hookimpl
+def zoo_losses():
+    yield zoo.Component(name="warm", target="warm_hot:build", needs=("logits",))
+"""
 
 # Runs in a process of its own: says for each command how it ended and what it had imported by then.
 CHILD = """
@@ -84,9 +99,83 @@ def test_the_installed_command_is_as_light(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
-    assert "zoo.index" in imported
+    assert "zoo.cli.listing" in imported
     assert not HEAVY & imported
     assert json.loads(run.stdout)
+
+
+#: what costs as much as the whole answer; each command may import only the ones named with it
+SLOW = {
+    *HEAVY,
+    *("numpy", "PIL", "rich", "pluggy", "packaging", "platformdirs", "safetensors"),
+    *("importlib.metadata", "email", "tomllib", "pathlib", "dataclasses", "hashlib", "json"),
+    *("subprocess", "tempfile", "shutil", "difflib", "html", "unicodedata", "urllib"),
+    *("zoo.components", "zoo.hooks", "zoo.index", "zoo.registry", "zoo.plugins.distributions"),
+    *("zoo.plugins.loader", "zoo_timm", "zoo_torchvision", "zoo_heads", "zoo_losses"),
+}
+ANSWERS: dict[str, set[str]] = {
+    "--help": {"shutil"},  # which click asks for the width
+    "list": set(),
+    "list --tags": set(),
+    "list --json": set(),
+    "list --json --kind backbone": set(),
+    "list resnet --params <30M --sort top1": set(),
+    "list *_b[0-9] --namespace timm": set(),
+    "list --kind entry": set(),
+}
+
+# Says what a command imported beyond what the bare interpreter had.
+LEAN = """
+import sys
+bare = set(sys.modules)
+from zoo.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert ended.code == 0, ended.code
+print(*sorted(set(sys.modules) - bare), file=sys.stderr)
+"""
+
+
+def imported(folder: Path, command: str) -> set[str]:
+    run = subprocess.run(
+        [sys.executable, "-c", LEAN, *command.split()],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    return set(run.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_a_piped_answer_imports_nothing_slow(tmp_path: Path, command: str) -> None:
+    names = imported(tmp_path, command)
+    for _ in range(3):  # until it is kept: what was written just now is not relied on
+        if "zoo.index" not in names:
+            break
+        time.sleep(1)
+        names = imported(tmp_path, command)
+    assert "click" in names
+    assert SLOW & names == ANSWERS[command]
+
+
+def test_a_plugin_whose_hot_half_imports_torch_costs_one_look_at_its_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path / "site")
+    site.folder.mkdir()
+    modules = {"warm_zoo.py": LOSS, "warm_hot.py": "import torch\n"}
+    info = site.add("zoo-warm", "1.0", {"warm": "warm_zoo"}, modules)
+    for file in (*info.iterdir(), *site.folder.glob("*.py")):
+        os.utime(file, (1, 1))
+    monkeypatch.syspath_prepend(site.folder)
+    monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    first, second, third = (imported(tmp_path, "list warm") for _ in range(3))
+    assert "zoo.plugins.children" in first
+    assert "zoo.plugins.children" not in second
+    assert not {"warm_zoo", "warm_hot", "torch"} & (first | second | third)
+    assert not SLOW & third
 
 
 def listed(namespace: str, capsys: pytest.CaptureFixture[str]) -> set[str]:

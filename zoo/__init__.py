@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.benching import bench as bench
     from zoo.components import ByOption as ByOption
     from zoo.components import Component as Component
     from zoo.components import Crop as Crop
@@ -52,6 +53,7 @@ _ROOMS = {
     "Spec": "zoo.spec",
     "Weights": "zoo.components",
     "ZooError": "zoo.errors",
+    "bench": "zoo.benching",
     "catalog": "zoo.index",
     "component_from_json": "zoo.components",
     "hookimpl": "zoo.hooks",

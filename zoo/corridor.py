@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from zoo import (
     stopping,
     summary,
 )
-from zoo.draft import Draft, check_plugins, makers, prepare, prove, same_data, survey_data
+from zoo.draft import Draft, check_plugins, makers, prove, same_data, sketch, survey_data
 from zoo.encoding import line
 from zoo.ending import ending
 from zoo.errors import (
@@ -33,11 +33,12 @@ from zoo.errors import (
     UsageError,
 )
 from zoo.index import catalog
-from zoo.pictures import ingested
+from zoo.pictures import Begun, begun, ingested
 from zoo.progress import Lines, Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from zoo.data.dataset import Dataset
     from zoo.data.ingest import Images
@@ -111,20 +112,21 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
-        draft = prepare(spec, given, registry_file=registry_file, listener=hears, pause=stop.check)
-        for note in draft.notes():
-            hears.note(note)
-        watchers = observers.select(observe, hears.note)
-        if draft.dataset.table.layout != "table":  # a table may lie anywhere
-            runfolder.refuse_inside(Path(out or runfolder.RUNS), draft.dataset.table.root)
-        name = draft.plan.entry or spec
-        with (
-            runfolder.new(Path(out) if out else None, name) as folder,
-            ending(folder, hears, stop, resumed=False),
-        ):
-            folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
-            _write_data(folder, draft)
-            return _carry_out(folder, draft, hears, stop, watchers, began=began)
+        plan, dataset = sketch(spec, given, registry_file, hears, stop.check)
+        with _begun(plan, dataset) as ahead:
+            draft = prove(plan, dataset)
+            for note in draft.notes():
+                hears.note(note)
+            watchers = observers.select(observe, hears.note)
+            if dataset.table.layout != "table":  # a table may lie anywhere
+                runfolder.refuse_inside(Path(out or runfolder.RUNS), dataset.table.root)
+            with (
+                runfolder.new(Path(out) if out else None, plan.entry or spec) as folder,
+                ending(folder, hears, stop, resumed=False),
+            ):
+                folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
+                _write_data(folder, draft)
+                return _carry_out(folder, draft, hears, stop, watchers, began=began, ahead=ahead)
 
 
 def resume(
@@ -153,23 +155,40 @@ def resume(
             return _finished(folder)
         plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
         check_plugins(plan, catalog())
-        if note := hot.room("threads").as_begun(plan.device):
-            hears.note(note)
-        found = None
-        if any(map(folder.has, (runfolder.SPLIT, runfolder.METRICS, runfolder.CHECKPOINTS))):
-            found = hot.room("checkpoints").newest_checkpoint(
-                folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
-            )
-            draft = prove(plan, same_data(folder, plan, hears, stop.check), phases=plan.phases)
-        else:  # it was ended before it had written which image is in which part
-            draft = prove(plan, survey_data(plan, hears, stop.check))
-            _write_data(folder, draft)
-        if found is None:
-            hears.note("checkpoint: none was saved yet; training begins at its beginning.")
-        watchers = observers.select(folder.observers(), hears.note)
-        folder.remove(runfolder.EXIT)
-        with ending(folder, hears, stop, resumed=True):
-            return _carry_out(folder, draft, hears, stop, watchers, began=began, found=found)
+        # Else it was ended before it had written which image is in which part.
+        settled = any(map(folder.has, (runfolder.SPLIT, runfolder.METRICS, runfolder.CHECKPOINTS)))
+        dataset = (
+            same_data(folder, plan, hears, stop.check)
+            if settled
+            else survey_data(plan, hears, stop.check)
+        )
+        with _begun(plan, dataset) as ahead:
+            if note := hot.room("threads").as_begun(plan.device):
+                hears.note(note)
+            found = None
+            if settled:
+                found = hot.room("checkpoints").newest_checkpoint(
+                    folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
+                )
+            draft = prove(plan, dataset, phases=plan.phases if settled else ())
+            if not settled:
+                _write_data(folder, draft)
+            if found is None:
+                hears.note("checkpoint: none was saved yet; training begins at its beginning.")
+            watchers = observers.select(folder.observers(), hears.note)
+            folder.remove(runfolder.EXIT)
+            with ending(folder, hears, stop, resumed=True):
+                return _carry_out(
+                    folder, draft, hears, stop, watchers, began=began, ahead=ahead, found=found
+                )
+
+
+def _begun(plan: Plan, dataset: Dataset) -> AbstractContextManager[Begun | None]:
+    """Pictures that are decoded while torch is imported; where it is, there is nothing to wait for.
+
+    That the order of a run's steps is fixed there is worth more than what is left to be gained.
+    """
+    return nullcontext() if hot.is_open() else begun(plan, dataset)
 
 
 def _finished(folder: RunFolder) -> Run:
@@ -196,15 +215,16 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
     watchers: Sequence[observers.Watcher],
     *,
     began: float,
+    ahead: Begun | None,
     found: Found | None = None,
 ) -> Run:
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
     caches.prune()
-    weights = _weights(draft.plan, hears, stop)
-    model = _model(draft, weights)
+    weights = weights_file(draft.plan, hears, stop)
+    model = placed_model(draft, weights)
     stores = hot.room("features").stores(draft.plan, model)
     known = _known(draft, stores)
-    images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop)
+    images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop, ahead)
     with closing(images):
         if len(dataset.splits) != len(draft.dataset.splits):
             if found:
@@ -223,7 +243,7 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
         return _train(folder, session, watchers, found)
 
 
-def _model(draft: Draft, weights: Path | None) -> Model:
+def placed_model(draft: Draft, weights: Path | None) -> Model:
     """The plan's backbone and head, on their device."""
     plan, trio = draft.plan, makers(draft.plan)
     model = hot.room("assemble").build_model(
@@ -317,7 +337,7 @@ def _train(
     return Run(folder.path, told)
 
 
-def _weights(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
+def weights_file(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
     """The file of the chosen weights, fetched if need be; None for random ones."""
     choice = plan.weights
     if choice.mode == "none":

@@ -84,7 +84,17 @@ def prepare(
     Raises:
         ZooError: anything that is wrong with the spec, the settings or the data.
     """
-    hears = listener or Silent()
+    return prove(*sketch(spec, given, registry_file, listener or Silent(), pause))
+
+
+def sketch(
+    spec: str,
+    given: Mapping[str, object],
+    registry_file: Path | None,
+    hears: Listener,
+    pause: Callable[[], None],
+) -> tuple[Plan, Dataset]:
+    """The plan as resolved, and its data: all that can be known without torch. See `prepare`."""
     components = catalog()
     plan = resolve(
         spec,
@@ -97,8 +107,7 @@ def prepare(
             "There is no data to train on.",
             hint="Add --data FOLDER (one folder per class), or --data demo for a drawn set.",
         )
-    dataset = survey_data(plan, hears, pause)
-    return prove(plan, dataset)
+    return plan, survey_data(plan, hears, pause)
 
 
 def survey_data(plan: Plan, hears: Listener, pause: Callable[[], None] = _go_on) -> Dataset:

@@ -8,14 +8,11 @@ name into it. Encoding twice does no harm but to HTML.
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
-from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: categories that change how what follows is shown: controls, format and bidi characters,
 #: surrogates, separators of lines and paragraphs
@@ -27,10 +24,17 @@ _FORMULA = re.compile(r'(^|;"*)(?=[=+\-@＝＋－＠])')  # noqa: RUF001 - meant
 _PARTING = frozenset(',;"')
 
 
+def harmless(text: str) -> bool:
+    """Whether this is plain text of one line, to be shown as it is."""
+    return text.isascii() and text.isprintable()
+
+
 def terminal(text: str) -> str:
     """`text` for a terminal or a log: what could command it is escaped; newlines are kept."""
-    if text.isascii() and text.isprintable():
+    if harmless(text):
         return text
+    import unicodedata
+
     return "".join(
         character
         if character == "\n" or unicodedata.category(character) not in _UNSAFE
@@ -46,6 +50,8 @@ def line(text: str) -> str:
 
 def html(text: str) -> str:
     """`text` between tags, or within the quotes of an attribute."""
+    from html import escape
+
     return escape(terminal(text))
 
 
@@ -68,4 +74,16 @@ def json_text(value: object) -> str:
     Raises:
         ValueError: a number is not finite.
     """
+    import json
+
     return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+
+
+def json_item(value: object) -> str:
+    """`json_text` of what stands in an array, for `json_array`."""
+    return json_text(value).replace("\n", "\n  ")  # no text has a newline of its own in JSON
+
+
+def json_array(items: Sequence[str]) -> str:
+    """`json_text` of a list, from the `json_item` of each element."""
+    return "[\n  {}\n]".format(",\n  ".join(items)) if items else "[]"

@@ -24,7 +24,8 @@ def ending(folder: RunFolder, hears: Listener, stop: Stop, *, resumed: bool) -> 
     """Write exit.json however the run ends; leave nothing where a new run has trained nothing."""
     stop.before_exit = partial(_say_ending, folder, "stopped", reason="by a second signal")
     try:
-        yield
+        with explained():
+            yield
     except ZooError as error:
         status = "stopped" if isinstance(error, Stopped) else "failed"
         if isinstance(error, Stopped) and not error.hint:
@@ -35,22 +36,35 @@ def ending(folder: RunFolder, hears: Listener, stop: Stop, *, resumed: bool) -> 
         kept = resumed or status == "stopped"
         _say_ending(folder, status, error.exit_code, error.message, kept=kept)
         raise
-    except MemoryError as error:
-        _say_ending(folder, "failed", OutOfMemory.exit_code, "out of memory", kept=resumed)
-        raise OutOfMemory("There is not enough memory.", hint=_SMALLER) from error
-    except OSError as error:
-        _say_ending(folder, "failed", StorageFault.exit_code, str(error), kept=resumed)
-        raise StorageFault(f"Reading or writing failed: {error}.") from error
     except Exception as error:
-        if hot.room("device").is_out_of_memory(error):
-            _say_ending(folder, "failed", OutOfMemory.exit_code, str(error), kept=resumed)
-            raise OutOfMemory("The device has not enough memory.", hint=_SMALLER) from error
         _say_ending(folder, "failed", 1, f"{type(error).__name__}: {error}", kept=True)
         raise
     else:
         folder.finish("finished", 0)
     finally:
         hears.end()  # a stage that was cut short
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say of a machine that has no memory or no disk left what can be done.
+
+    Raises:
+        OutOfMemory: on the host or on the device.
+        StorageFault: reading or writing failed.
+    """
+    try:
+        yield
+    except ZooError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemory("There is not enough memory.", hint=_SMALLER) from error
+    except OSError as error:
+        raise StorageFault(f"Reading or writing failed: {error}.") from error
+    except Exception as error:
+        if hot.room("device").is_out_of_memory(error):
+            raise OutOfMemory("The device has not enough memory.", hint=_SMALLER) from error
+        raise
 
 
 def _say_ending(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,48 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from zoo.plan import Plan
+
 SCHEMA = 1
 _RECIPE = "recipe.json"
 _NAME_LENGTH = 16
+#: of a shard, bytes; safetensors takes no longer one
+_LONGEST_HEADER = 100_000_000
+_SHARDS = "shard-*.safetensors"
+
+
+def recipe(plan: Plan) -> dict[str, Any]:
+    """What is known of a store's recipe before the weights are read and the device is chosen."""
+    backbone = plan.backbone
+    return {
+        "backbone": backbone.full_name,
+        "plugin": f"{backbone.plugin} {backbone.version}",
+        "options": dict(backbone.options),
+        "preprocess": asdict(plan.preprocess),
+    }
+
+
+def probably_known(wanted: Mapping[str, Any], *, views: bool) -> set[str]:
+    """SHA-256 of the images that some store knows whose recipe has these values among others.
+
+    A guess: weights, device and versions may be others, and no shard is looked at but for the names
+    in its header.
+
+    Args:
+        wanted: see `recipe`.
+        views: whether features of augmented views are meant.
+    """
+    wanted = json.loads(json.dumps(wanted))
+    known: set[str] = set()
+    for file in (folders.cache() / "features").glob(f"*/{_RECIPE}"):
+        try:
+            told = json.loads(file.read_text())
+            if ("views" in told) == views and told | wanted == told:
+                for shard in file.parent.glob(_SHARDS):
+                    known.update(_digests(_head(shard)))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # damaged: then it is not known
+    return known
 
 
 class FeatureStore:
@@ -83,7 +123,7 @@ class FeatureStore:
     def _read(self) -> dict[str, NDArray[np.float32]]:
         known: dict[str, NDArray[np.float32]] = {}
         try:
-            files = sorted(self.folder.glob("shard-*.safetensors"))
+            files = sorted(self.folder.glob(_SHARDS))
         except OSError:  # somebody cleared the cache
             return known
         for file in files:
@@ -96,6 +136,13 @@ class FeatureStore:
             except (OSError, SafetensorError, ValueError, KeyError):
                 continue
         return known
+
+
+def _head(file: Path) -> bytes:
+    """A shard's first bytes, with its header."""
+    with file.open("rb") as stream:
+        length = stream.read(8)
+        return length + stream.read(min(int.from_bytes(length, "little"), _LONGEST_HEADER))
 
 
 def _digests(shard: bytes) -> list[str]:

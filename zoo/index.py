@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zoo.components import KINDS, Component, Kind
 from zoo.errors import PluginFault, Unavailable
+from zoo.imports import uncollected
+from zoo.plugins import basis
+from zoo.plugins.distributions import own_files
 from zoo.plugins.guard import undisturbed
 from zoo.plugins.loader import Offer, Problem, offers
 
@@ -57,11 +60,13 @@ class Catalog:
         listed: sorted by kind (backbones, heads, losses), namespace and name.
         problems: of the plugins that are out, or that cost their users something.
         entries_resources: (namespace, `"package:file.toml"`) of the registry entries they ship.
+        stands_on: the basis of all that; None where an answer from it must not be kept.
     """
 
     listed: tuple[Listed, ...]
     problems: tuple[Problem, ...] = ()
     entries_resources: tuple[tuple[str, str], ...] = ()
+    stands_on: basis.Basis | None = field(default=None, compare=False)
 
     def of(self, kind: Kind) -> tuple[Listed, ...]:
         """All components of one kind."""
@@ -123,7 +128,22 @@ def catalog() -> Catalog:
     No plugin is imported here: each was surveyed in a process of its own when it was first seen,
     and the record of that is read from the cache folder. A plugin that fails is in `problems`.
     """
-    return assemble(offers())
+    begun = basis.begin()
+    offered = offers()
+    return replace(assemble(offered), stands_on=_basis(begun, offered))
+
+
+def _basis(begun: basis.Basis, offered: Iterable[Offer]) -> basis.Basis | None:
+    """What a catalog of these offers stands on."""
+    asked = [offer for offer in offered if not offer.source.refused]
+    looked_at = [(offer.source.module, offer.source.files) for offer in offered]
+    looked_at.append(("zoo", own_files()))  # a checkout may be worked on
+    return basis.complete(
+        begun,
+        [offer.record for offer in asked],
+        {module: files for module, files in looked_at if files is not None},
+        failed=any(offer.problem and offer.problem.quarantined for offer in asked),
+    )
 
 
 def assemble(offered: Iterable[Offer]) -> Catalog:
@@ -155,7 +175,7 @@ def load_target(listed: Listed) -> Callable[..., Any]:
     _check_requirements(listed)
     module, _, attribute = listed.component.target.partition(":")
     try:
-        with undisturbed():
+        with undisturbed(), uncollected():
             target = getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         raise PluginFault(

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from zoo.history import EpochRecord
 
 
+#: of a stage's lines, seconds
+_BETWEEN_LINES = 10.0
+_MINUTE, _HOUR = 60.0, 3600.0
+
+
 class Listener(Protocol):
     """Hears of stages (something counted) and of epochs and notes (something said)."""
 
@@ -51,11 +56,14 @@ class Silent:
 
 
 class Lines(Silent):
-    """Plain lines on standard error, for logs and pipes: at most one line a second and epoch."""
+    """Plain lines on standard error, for logs and pipes.
+
+    At most one a second tells of epochs, and in a long stage one every ten seconds how far it is.
+    """
 
     def __init__(self) -> None:
         """Nothing has been said yet."""
-        self._said = 0.0
+        self._said = self._told = 0.0
         self._stage, self._unit, self._total, self._done, self._begun = "", "", 0, 0, 0.0
 
     def note(self, line: str) -> None:
@@ -65,12 +73,19 @@ class Lines(Silent):
     def begin(self, stage: str, total: int, unit: str) -> None:
         """See `Listener`."""
         self._stage, self._unit, self._total, self._done = stage, unit, total, 0
-        self._begun = time.monotonic()
+        self._begun = self._told = time.monotonic()
 
     def advance(self, count: int, *, loss: float | None = None) -> None:
         """See `Listener`."""
         del loss
         self._done += count
+        now = time.monotonic()
+        if self._total and now - self._told >= _BETWEEN_LINES:
+            self._told = now
+            rate = self._done / (now - self._begun)
+            left = duration((self._total - self._done) / rate) if rate else "unknown time"
+            done = f"{self._done} of {self._total} {self._unit}"
+            self.note(f"{self._stage}: {done}, {rate:.0f}/s, {left} left")
 
     def end(self) -> None:
         """See `Listener`."""
@@ -86,6 +101,13 @@ class Lines(Silent):
         if now - self._said >= 1 or record.epoch == epochs:
             self._said = now
             self.note(describe(record, epochs))
+
+
+def duration(seconds: float) -> str:
+    """Roughly how long: `40 s`, `12 min`, `2.5 h`."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def describe(record: EpochRecord, epochs: int) -> str:

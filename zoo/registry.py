@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +34,14 @@ from zoo import folders, toml
 from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
+from zoo.plugins import basis
 from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, Layer, Placed, judge
 from zoo.spec import MAX_LENGTH, NAMESPACE, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-FILE = "registry.toml"
+FILE = folders.REGISTRY
 #: no real chain of `extends` is longer
 _MAX_CHAIN = 16
 
@@ -101,12 +101,15 @@ class Registry:
         )
 
 
-def load(file: Path | None = None, *, shipped: Iterable[tuple[str, str]] = ()) -> Registry:
+def load(
+    file: Path | None = None, *, shipped: Iterable[tuple[str, str]] = (), own: bool = True
+) -> Registry:
     """Read and merge all layers.
 
     Args:
         file: what `--registry` names; the topmost layer.
         shipped: (namespace, `"package:file.toml"`) of plugins' files, as a catalog has them.
+        own: whether the user's file and the working directory's count.
 
     Raises:
         UsageError: naming all that is wrong in any layer but the plugins', with file and line.
@@ -123,16 +126,14 @@ def load(file: Path | None = None, *, shipped: Iterable[tuple[str, str]] = ()) -
             faults.append(error.message)
         else:
             layers.append(layer)
-    layers += [judge(toml.read(path, label=_label(path))) for path in _own_files()]
+    layers += [judge(toml.read(path, label=_label(path))) for path in _own_files() if own]
     layers += [judge(toml.read(file, label=_label(file)))] if file else []
     return replace(_merge(layers), problems=tuple(faults))
 
 
 def built_in() -> Path:
     """The registry that zoo ships: in the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / FILE
-    return inside if inside.exists() else package.parent / FILE
+    return Path(folders.built_in_registry())
 
 
 def _own_files() -> Iterator[Path]:
@@ -169,12 +170,11 @@ def _shipped(namespace: str, resource: str) -> Layer:
 
 def _inside(resource: str) -> Path:
     """The file `"package.part:file.toml"`, found without importing the package."""
-    package, _, file = resource.partition(":")
-    top, *rest = package.split(".")
-    spec = find_spec(top)  # of the top level only: for `a.b` it would run `a`
-    if spec is None or not spec.submodule_search_locations:
-        raise InputMissing(f"There is no package {top!r} for the registry file {resource}.")
-    return Path(spec.submodule_search_locations[0], *rest, file)
+    file = basis.resource(resource)
+    if not file:
+        package = resource.partition(":")[0].partition(".")[0]
+        raise InputMissing(f"There is no package {package!r} for the registry file {resource}.")
+    return Path(file)
 
 
 def _merge(layers: Iterable[Layer]) -> Registry:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.training.session import Session
 
 #: whose versions a run records
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "torchmetrics", "safetensors")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 
 
 def build(

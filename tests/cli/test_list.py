@@ -1,5 +1,5 @@
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo import index
 from zoo.cli.list import command, condition, fitting, matches
 from zoo.cli.rows import count, side
 from zoo.components import Component, Deprecated, Facts, Option, Preprocess, Weights
@@ -58,8 +59,9 @@ CATALOG = Catalog(
 
 
 @pytest.fixture(autouse=True)
-def fake_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys.modules["zoo.cli.list"], "catalog", lambda: CATALOG)
+def fake_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cold: Callable[[], None]) -> None:
+    cold()  # there may be a listing of the real catalog
+    monkeypatch.setattr(index, "catalog", lambda: CATALOG)
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 
 from zoo.cli.progress import Bars, listener
 from zoo.history import EpochRecord
-from zoo.progress import Lines, Silent, describe
-
-if TYPE_CHECKING:
-    import pytest
+from zoo.progress import Lines, Silent, describe, duration
 
 
 def record(phase: str, epoch: int, top1: float | None = 0.5) -> EpochRecord:
@@ -67,6 +64,56 @@ def test_lines_are_plain_and_few(capsys: pytest.CaptureFixture[str]) -> None:
     assert "probe 2/2  loss 1.2500 (ce 1.000 kl 0.250)  val top-1 0.5000  macro F1 0.5000" in err
     assert sum(line.startswith("probe") for line in lines) <= 2
     assert "data: [bold]one[/bold] \\x1b[2J note" in lines
+
+
+def test_a_long_stage_tells_its_rate_and_the_time_left_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("zoo.progress.time.monotonic", lambda: now)
+    lines = Lines()
+    lines.begin("features", 1000, "images")
+    for _ in range(25):  # seconds
+        now += 1
+        lines.advance(20)
+    lines.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "features: 200 of 1000 images, 20/s, 40 s left",
+        "features: 400 of 1000 images, 20/s, 30 s left",
+        "features: 500 images, 25.0 s, 20/s",
+    ]
+
+
+def test_a_stage_that_does_not_get_on_says_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("zoo.progress.time.monotonic", lambda: now)
+    lines = Lines()
+    lines.begin("decode", 3, "images")
+    now = 11.0
+    lines.advance(0)
+    assert capsys.readouterr().err == "decode: 0 of 3 images, 0/s, unknown time left\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (119, "119 s"), (720, "12 min"), (9000, "2.5 h")]
+)
+def test_a_duration_is_told_roughly(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_bars_show_the_rate_and_the_time_left() -> None:
+    now = 0.0
+    text = io.StringIO()
+    bars = Bars(Console(file=text, force_terminal=True, width=160, get_time=lambda: now))
+    bars.begin("decode", 100, "images")
+    for _ in range(5):
+        now += 1
+        bars.advance(10)
+    bars.end()
+    assert "10 images/s" in text.getvalue()
+    assert "0:00:05" in text.getvalue()
 
 
 def test_an_epoch_without_a_validation_part_has_no_figure() -> None:

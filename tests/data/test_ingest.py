@@ -17,6 +17,7 @@ from zoo.components import Preprocess
 from zoo.data import ingest as module
 from zoo.data import pool
 from zoo.data.ingest import Images, ingest, unreadable
+from zoo.data.preprocess import file_pixels
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
@@ -379,3 +380,30 @@ def test_scratch_that_a_killed_process_left_is_removed_and_that_of_others_is_not
     images = take(files, tmp_path, progress=meanwhile)
     assert same(images, inner[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_jpeg_is_ingested_as_prediction_sees_it(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    large = Image.fromarray(values).resize((640, 480), Image.Resampling.BICUBIC)
+    large.save(
+        tmp_path / "x.jpg",
+        exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0",
+    )
+    images = take([tmp_path / "x.jpg"], tmp_path / "scratch")
+    assert images.sizes.tolist() == [[480, 640]]
+    assert np.array_equal(images.pixels[0], file_pixels(tmp_path / "x.jpg", RECIPE))
+
+
+def test_files_that_wait_behind_one_that_kills_the_decoder_go_to_the_next(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_fault(monkeypatch, "os._exit(3)")
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    tasks = [pool.Task(place, path, place, place) for place, path in enumerate(files)]
+    answers = [answer for answer in pool.in_children(tasks, order, 1) if answer]
+    assert [task.index for task, _ in answers] == list(range(20))
+    refused = {task.index: said["reason"] for task, said in answers if "reason" in said}
+    assert refused.keys() == {4, 7, 11}
+    assert refused[7] == "decoding it kills the decoder (exit code 3)"

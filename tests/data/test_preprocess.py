@@ -12,8 +12,9 @@ from PIL import Image
 from torchvision import transforms
 
 from zoo.components import Crop, Interpolation, Preprocess
-from zoo.data.decode import decode
-from zoo.data.preprocess import canvas, pixels, prepare
+from zoo.data import preprocess as module
+from zoo.data.decode import decode, decode_scaled
+from zoo.data.preprocess import canvas, file_pixels, pixels, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,11 +112,73 @@ def test_canvas_and_pixels_do_not_depend_on_what_else_is_wanted(
     assert second.pixels is None
     assert both.pixels is not None
     assert both.canvas is not None
-    assert np.array_equal(both.pixels, pixels(decode(path), recipe))
+    assert np.array_equal(both.pixels, file_pixels(path, recipe))
     assert first.pixels is not None
     assert second.canvas is not None
     assert np.array_equal(both.pixels, first.pixels)
     assert np.array_equal(both.canvas, second.canvas)
+
+
+@pytest.mark.parametrize("size", [(95, 95), (95, 400)])
+def test_pixels_of_what_is_not_much_larger_are_those_of_the_whole_picture(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = smooth_jpeg(tmp_path / "x.jpg", *size)
+    recipe = Preprocess(size=(32, 32), resize=(36, 36))
+    assert np.array_equal(file_pixels(path, recipe), pixels(decode(path), recipe))
+
+
+@pytest.mark.parametrize("crop", CROPS)
+def test_a_reduced_jpeg_leaves_no_trace_in_the_pixels(tmp_path: Path, crop: Crop) -> None:
+    path = smooth_jpeg(tmp_path / "x.jpg", 1600, 1104)
+    recipe = Preprocess(size=(32, 32), resize=(36, 36), crop=crop)
+    whole = pixels(decode(path), recipe)
+    assert np.abs(file_pixels(path, recipe).astype(int) - whole).max() <= 3
+
+
+def test_a_filter_that_takes_single_pixels_takes_them_from_the_whole_picture(
+    tmp_path: Path,
+) -> None:
+    path = smooth_jpeg(tmp_path / "x.jpg", 1600, 1104)
+    recipe = Preprocess(size=(32, 32), resize=(36, 36), interpolation="nearest")
+    assert np.array_equal(file_pixels(path, recipe), pixels(decode(path), recipe))
+
+
+@pytest.mark.parametrize(
+    ("side", "decodes"), [(48, 1), (64, 1), (400, 2)], ids=["both-8", "both-8-also", "2-and-8"]
+)
+def test_canvas_and_pixels_share_a_decode_where_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, decodes: int
+) -> None:
+    path = smooth_jpeg(tmp_path / "x.jpg", 1600, 1104)
+    sizes: list[tuple[int, int]] = []
+
+    def counting(*given: Any) -> Any:  # noqa: ANN401 - passed on
+        found = decode_scaled(*given)
+        sizes.append(found.image.size)
+        return found
+
+    monkeypatch.setattr(module, "decode_scaled", counting)
+    prepare(path.read_bytes(), Preprocess(size=(32, 32), resize=(36, 36)), side)
+    assert len(sizes) == decodes
+    assert sizes[-1] == (200, 138)
+
+
+def test_a_picture_that_is_no_jpeg_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise(900, 700).save(tmp_path / "x.png")
+    decodes: list[int] = []
+
+    def counting(source: Any, least: int) -> Any:  # noqa: ANN401 - passed on
+        decodes.append(least)
+        return decode_scaled(source, least)
+
+    monkeypatch.setattr(module, "decode_scaled", counting)
+    recipe = Preprocess(size=(32, 32), resize=(36, 36))
+    made = prepare((tmp_path / "x.png").read_bytes(), recipe, 300)
+    assert len(decodes) == 1
+    assert np.array_equal(made.pixels, pixels(decode(tmp_path / "x.png"), recipe))  # type: ignore[arg-type]  # wanted
 
 
 def test_a_reduced_jpeg_leaves_no_trace_in_the_canvas(tmp_path: Path) -> None:

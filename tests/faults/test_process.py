@@ -43,10 +43,18 @@ pool.subprocess.Popen = lambda command, **more: start([command[0], "-P", "-c", c
 """
 
 
+#: they are decoded as early as in a process that has not imported torch yet
+BEFORE_TORCH = "from zoo import hot\nhot.is_open = lambda: False\n"
+early_too = pytest.mark.parametrize("first", ["", BEFORE_TORCH], ids=["", "before-torch"])
+
 STOPS = {
     "P3-SIGTERM-mid-step": (143, "at('zoo.training.fit', 'loss_terms', 3, me(15))"),
     "P3-SIGTERM-in-validation": (143, "at('zoo.training.train', 'quick_scores', 2, me(15))"),
     "P3-SIGTERM-while-decoding": (143, "at('tests.conftest', 'answer', 4, me(15))"),
+    "P3-SIGTERM-while-decoding-before-torch-is-imported": (
+        143,
+        f"{BEFORE_TORCH}at('tests.conftest', 'answer', 4, me(15))",
+    ),
     "P3-SIGTERM-while-features-are-computed": (
         143,
         "at('zoo.training.features', 'view_features', 1, me(15))",
@@ -154,11 +162,12 @@ def test_p3_sigterm_while_downloading_leaves_no_part_of_a_file(
     assert not [*weights.iterdir()]
 
 
+@early_too
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_p4_a_run_that_decodes_leaves_no_process_behind(
-    launch: Launcher, tmp_path: Path, whole: Path, number: signal.Signals
+    launch: Launcher, tmp_path: Path, whole: Path, number: signal.Signals, first: str
 ) -> None:
-    run = launch(tmp_path, *RUN, code=SLOW_CHILDREN)
+    run = launch(tmp_path, *RUN, code=first + SLOW_CHILDREN)
     run.until(run.children)
     run.send(number)
     ended = run.wait(SOON)
@@ -168,10 +177,11 @@ def test_p4_a_run_that_decodes_leaves_no_process_behind(
     goes_on(launch, tmp_path, whole)
 
 
+@early_too
 def test_p3_sigterm_while_every_decoder_hangs(
-    launch: Launcher, tmp_path: Path, whole: Path
+    launch: Launcher, tmp_path: Path, whole: Path, first: str
 ) -> None:
-    run = launch(tmp_path, *RUN, code=SLOW_CHILDREN.replace("0.2", "3600"))
+    run = launch(tmp_path, *RUN, code=first + SLOW_CHILDREN.replace("0.2", "3600"))
     run.until(run.children)
     run.send(signal.SIGTERM)
     assert run.wait(SOON).code == 143
@@ -179,12 +189,13 @@ def test_p3_sigterm_while_every_decoder_hangs(
     goes_on(launch, tmp_path, whole)
 
 
+@early_too
 @pytest.mark.parametrize("how", ["P4-ten-times-in-a-second", "P4-killed"])
 def test_children_end_with_a_run_that_cannot_end_them(
-    launch: Launcher, tmp_path: Path, whole: Path, how: str
+    launch: Launcher, tmp_path: Path, whole: Path, how: str, first: str
 ) -> None:
-    run = launch(tmp_path, *RUN, code=SLOW_CHILDREN)
-    run.until(run.children)
+    run = launch(tmp_path, *RUN, code=first + SLOW_CHILDREN)
+    run.until(lambda: (tmp_path / "out" / "split.json").exists() and run.children())
     if how == "P4-killed":
         run.send(signal.SIGKILL)
     else:

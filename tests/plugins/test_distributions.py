@@ -102,6 +102,13 @@ def test_a_half_removed_distribution_is_no_plugin_and_harms_no_other(
     assert [one.distribution for one in sources(site.path)] == ["bolt"]
 
 
+def test_a_name_that_is_not_its_folders_is_no_plugin_and_harms_no_other(site: Site) -> None:
+    info = site.add("acme", "1.0", ENTRY, MODULE)
+    site.add("bolt", "1.0", ENTRY, MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    assert [one.distribution for one in sources(site.path)] == ["bolt"]
+
+
 @pytest.mark.parametrize("text", ["[zoo]\nacme_zoo\n", "[zoo]\n"])
 def test_entry_points_that_cannot_be_read_are_a_reason(site: Site, text: str) -> None:
     (site.add("acme", "1.0", ENTRY, MODULE) / "entry_points.txt").write_text(text)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,3 +97,13 @@ def test_deterministic_algorithms_are_asked_for_only_when_wanted() -> None:
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def test_waiting_is_for_devices_that_have_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[object] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    cpu = choose("cpu", "auto", "auto", layout="conv")
+    cpu.wait()
+    assert waited == []
+    replace(cpu, name="cuda:1").wait()
+    assert waited == [torch.device("cuda:1")]

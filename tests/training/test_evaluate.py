@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from zoo.training.evaluate import quick_scores, score, score_numpy
 
@@ -75,6 +75,14 @@ def test_figures_by_class_are_scikit_learns(pairs: list[tuple[int, int]]) -> Non
         assert found.per_class[place] == pytest.approx(
             {"precision": precision, "recall": recall, "f1": f1, "n": count}, abs=1e-6
         )
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_the_confusion_matrix_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    truth, answers = np.array(pairs).T  # often without a class, in one of them or in both
+    found = score(torch.eye(5)[torch.from_numpy(answers)], torch.from_numpy(truth))
+    expected = confusion_matrix(truth, answers, labels=range(5))
+    assert found.confusion == tuple(map(tuple, expected.tolist()))
 
 
 def test_h8_memory_grows_with_the_classes_and_not_with_their_square() -> None:

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import zoo
+from zoo.data import augment
 from zoo.data.decode import decode
 from zoo.data.preprocess import pixels
+from zoo.training import resident
 from zoo.training import train as room
 from zoo.training.predictor import head_logits
 
@@ -149,6 +151,33 @@ def test_whatever_changes_a_feature_has_it_computed_anew(
     assert alone.forwards == 12 * kept + 3
     for part in ("train", "val"):
         assert torch.equal(other.features[part], alone.features[part])
+
+
+def test_views_of_another_way_to_augment_are_computed_anew(
+    spied: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that validate do not depend on it."""
+    first, _ = spied("a", spec=TWO_VIEWS)
+    monkeypatch.setattr(augment, "VERSION", augment.VERSION + 1)
+    other, _ = spied("b", spec=TWO_VIEWS, warm=True)
+    assert other.forwards == 12 * first.plan.kept_views
+
+
+def test_pictures_on_the_device_train_the_same_model(
+    spied: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streamed, _ = spied("a", spec=TWO_VIEWS, train="full", epochs=2)
+
+    def room(device: object) -> float:
+        del device
+        return 1e9
+
+    monkeypatch.setattr(resident, "room", room)
+    there, _ = spied("b", spec=TWO_VIEWS, train="full", epochs=2)
+    for one, other in zip(
+        streamed.model.state_dict().values(), there.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
 
 
 def test_other_weights_of_the_same_backbone_have_features_of_their_own(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.data.augment import Recipe
-from zoo.data.ingest import Images
 from zoo.training import feeds
-from zoo.training.device import choose
+from zoo.training.device import Device, choose
 from zoo.training.feeds import FeatureFeed, ImageFeed, pixel_features, view_features
 from zoo.training.inputs import normalise
 from zoo.training.model import Model
+from zoo.training.resident import Streamed, placed
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,24 +28,31 @@ PREPROCESS = zoo.Preprocess(size=(8, 8), resize=(8, 8))
 RECIPE = Recipe(crop_min=0.5, flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2)
 
 
-def images(count: int = 6) -> Images:
-    draw = np.random.default_rng(0)
-    rows = np.arange(count, dtype=np.int64)
-    return Images(
-        pixels=draw.integers(0, 256, (count, 8, 8, 3), np.uint8),
-        pixels_row=rows[::-1].copy(),
-        canvases=draw.integers(0, 256, (count, 12, 12, 3), np.uint8),
-        canvas_row=rows,
-        sizes=np.full((count, 2), 12, np.int64),
-    )
+COUNT = 6
+#: bytes of the canvases and of the validation pixels
+CANVASES = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 12, 3), np.uint8)
+PIXELS = np.random.default_rng(1).integers(0, 256, (COUNT, 8, 8, 3), np.uint8)
+ROWS = np.array([5, 0, 3])
 
 
 def feed(
     recipe: Recipe | None = RECIPE, views: int = 2, seed: int = 0, threads: int = 1
 ) -> ImageFeed:
+    stored = PIXELS if recipe is None else CANVASES
     return ImageFeed(
-        images(), np.array([5, 0, 3]), recipe, PREPROCESS, views, seed, CPU, threads=threads
+        pictures=Streamed(stored, ROWS, CPU),
+        aspects=np.ones(3),
+        recipe=recipe,
+        preprocess=PREPROCESS,
+        views=views,
+        seed=seed,
+        device=CPU,
+        threads=threads,
     )
+
+
+def channels_first(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 class Flat(nn.Module):
@@ -103,26 +110,45 @@ def test_one_kept_view_stands_for_all() -> None:
 
 
 def test_a_view_is_a_function_of_seed_epoch_and_sample() -> None:
-    whole = feed().pixels(2, np.array([0, 1, 2]))
-    assert whole.shape == (3, 2, 8, 8, 3)
-    assert (feed(threads=3).pixels(2, np.array([2, 0])) == whole[[2, 0]]).all()
-    assert (feed().pixels(3, np.array([0, 1, 2])) != whole).any()
-    assert (feed(seed=1).pixels(2, np.array([0, 1, 2])) != whole).any()
-    assert (whole[:, 0] != whole[:, 1]).any()
+    whole = feed().batch(2, np.array([0, 1, 2]))
+    assert whole.shape == (6, 3, 8, 8)
+    assert torch.equal(feed(threads=3).batch(2, np.array([2, 0])), whole[[4, 5, 0, 1]])
+    assert torch.equal(feed(views=1).batch(2, np.array([1])), whole[[2]])
+    assert not torch.equal(feed().batch(3, np.array([0, 1, 2])), whole)
+    assert not torch.equal(feed(seed=1).batch(2, np.array([0, 1, 2])), whole)
+    assert not torch.equal(whole[::2], whole[1::2])
 
 
 def test_without_augmentation_every_view_is_the_validation_pixels() -> None:
-    found = feed(recipe=None).pixels(5, np.array([0, 2]))
-    stored = images()
-    assert (found == stored.pixels[stored.pixels_row[[5, 3]]][:, None]).all()
-    assert found.shape[1] == 2
+    found = feed(recipe=None).batch(5, np.array([0, 2]))
+    still = channels_first(PIXELS[ROWS[[0, 0, 2, 2]]])
+    assert torch.equal(found, normalise(still, PREPROCESS, CPU))
 
 
-def test_a_batch_lays_the_views_of_a_sample_side_by_side() -> None:
-    batch = feed().batch(0, np.array([1, 2]))
-    assert batch.shape == (4, 3, 8, 8)
-    alone = feed().batch(0, np.array([2]))
-    assert torch.equal(batch[2:], alone)
+def test_a_feed_that_is_at_rest_computes_with_as_many_threads_as_before() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        feed(threads=2).batch(0, np.arange(3))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("store", [Streamed, placed])
+def test_on_a_card_no_batch_makes_the_host_wait(store: Any) -> None:  # noqa: ANN401 - either way
+    card = choose("cuda", "auto", "auto", layout="conv")
+    fed = replace(feed(), device=card, pictures=store(CANVASES, ROWS, card))
+    fed.batch(0, np.arange(3))  # kernels are loaded, which waits
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        fed.expect(np.arange(3))
+        found = fed.batch(1, np.arange(3))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float((found.cpu() - feed().batch(1, np.arange(3))).abs().max()) < 0.2
 
 
 # normalisation and features
@@ -130,9 +156,10 @@ def test_a_batch_lays_the_views_of_a_sample_side_by_side() -> None:
 
 @pytest.mark.parametrize("last", ["on", "off"])
 def test_normalised_is_pixels_less_the_mean_over_the_deviation(last: str) -> None:
-    pixels = images().pixels
-    found = normalise(pixels, PREPROCESS, choose("cpu", "fp32", last, layout="conv"))
-    expected = (pixels / 255 - np.array(PREPROCESS.mean)) / np.array(PREPROCESS.std)
+    found = normalise(
+        channels_first(PIXELS), PREPROCESS, choose("cpu", "fp32", last, layout="conv")
+    )
+    expected = (PIXELS / 255 - np.array(PREPROCESS.mean)) / np.array(PREPROCESS.std)
     torch.testing.assert_close(
         found.permute(0, 2, 3, 1).double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5
     )
@@ -141,7 +168,7 @@ def test_normalised_is_pixels_less_the_mean_over_the_deviation(last: str) -> Non
 
 
 def test_features_follow_the_places_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored, told = images().pixels, list[int]()
+    stored, told = PIXELS, list[int]()
     places = np.array([3, 0, 5, 1, 2])
     whole = pixel_features(MODEL.features, stored, places, PREPROCESS, CPU, told.append)
     monkeypatch.setattr(feeds, "FEATURE_BATCH", 2)
@@ -154,9 +181,7 @@ def test_features_follow_the_places_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_place_gives_no_feature() -> None:
     assert (
-        pixel_features(
-            MODEL.features, images().pixels, np.array([], int), PREPROCESS, CPU, print
-        ).numel()
+        pixel_features(MODEL.features, PIXELS, np.array([], int), PREPROCESS, CPU, print).numel()
         == 0
     )
 
@@ -170,6 +195,19 @@ def test_kept_views_are_those_of_as_many_epochs(monkeypatch: pytest.MonkeyPatch)
     assert found.shape == (3, 4, 7)
     first = feed(views=1).batch(2, np.array([1]))
     assert torch.equal(found[1, 2], MODEL.features(first)[0, 0])
+
+
+def many(count: int, device: Device = CPU) -> tuple[np.ndarray, ImageFeed]:
+    """Validation pixels of so many pictures, and a feed of views of them."""
+    draw = np.random.default_rng(2)
+    canvases = draw.integers(0, 256, (count, 12, 12, 3), np.uint8)
+    shown = replace(
+        feed(),
+        pictures=Streamed(canvases, np.arange(count), device),
+        aspects=np.ones(count),
+        device=device,
+    )
+    return draw.integers(0, 256, (count, 8, 8, 3), np.uint8), shown
 
 
 class Mixed(nn.Module):
@@ -191,16 +229,12 @@ def test_features_are_the_same_whatever_is_computed_beside_them(precision: str, 
     torch.manual_seed(0)
     model = Model(Mixed(), nn.Identity(), (nobody, nobody)).eval()
     count = feeds.FEATURE_BATCH + 3
-    shown = replace(
-        feed(), images=images(count), rows=np.arange(count), device=device, ids=np.arange(count)
-    )
+    pixels, shown = many(count, device)
 
     def compute(places: np.ndarray) -> Tensor:
         if kept > 1:
             return view_features(model.features, shown, places, kept)
-        return pixel_features(
-            model.features, shown.images.pixels, places, PREPROCESS, device, lambda _: None
-        )
+        return pixel_features(model.features, pixels, places, PREPROCESS, device, lambda _: None)
 
     together = compute(np.arange(count))
     for few in ([0], [4, 2], [*range(7, 20)], [count - 1, 0, 1]):
@@ -215,8 +249,7 @@ def test_all_batches_of_features_have_the_same_shape() -> None:
         return given.new_zeros(len(given) // views, views, 2)
 
     count, size = feeds.FEATURE_BATCH + 3, feeds.FEATURE_BATCH
-    shown = replace(feed(), images=images(count), rows=np.arange(count))
-    pixels = shown.images.pixels
+    pixels, shown = many(count)
     found = pixel_features(forward, pixels, np.arange(count), PREPROCESS, CPU, lambda _: None)
     assert found.shape == (count, 2)
     assert view_features(forward, shown, np.arange(5), 8).shape == (5, 8, 2)

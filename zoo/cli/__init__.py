@@ -11,8 +11,9 @@ from typing import NoReturn
 
 import click
 
-from zoo import errors
+from zoo import errors, imports
 from zoo.cli import streams
+from zoo.cli.leaving import leave
 
 #: command → its one line of help; each lives in `zoo.cli.<command>` as `command`
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "eval": "Measure a finished run on labelled images.",
     "predict": "Classify images with a finished run.",
+    "bench": "Measure how fast a run would be, and what would hold it up.",
     "plugins": "Show the installed plugins and what became of them.",
     "prefer": "Say which component a shared name shall mean.",
     "data": "Show and clear what zoo keeps of images and weights.",
@@ -89,6 +91,15 @@ def group(*, debug: bool) -> None:
     """
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
+
+
+def program() -> NoReturn:
+    """The command `zoo`: the command line in a process that is its own."""
+    imports.process_is_ours()
+    try:
+        main()
+    except SystemExit as ended:
+        leave(int(ended.code or 0))
 
 
 @streams.standing()

@@ -31,6 +31,11 @@ def as_json(value: object) -> None:
     print(encoding.json_text(value))
 
 
+def as_json_array(items: Sequence[str]) -> None:
+    """A JSON array to standard output, from the `encoding.json_item` of each element."""
+    print(encoding.json_array(items))
+
+
 def as_csv(rows: Iterable[Iterable[str]]) -> None:
     """CSV to standard output; its lines end as RFC 4180 wants them."""
     print(*map(encoding.csv_row, rows), sep="", end="")
@@ -49,21 +54,21 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str =
         rows: cells as text, as many as there are columns.
         right: the headings of right-aligned (numeric) columns, separated by spaces.
     """
-    cells = [[encoding.line(cell) for cell in row] for row in rows]
     numeric = set(right.split())
+    cells = [[*row] for row in rows]
+    if not all(encoding.harmless("".join(row)) for row in cells):
+        cells = [[encoding.line(cell) for cell in row] for row in cells]
     if is_terminal():
         _rich_table(columns, cells, numeric)
         return
-    widths = [
-        max(len(heading), *(len(row[place]) for row in cells)) if cells else len(heading)
-        for place, heading in enumerate(columns)
+    lines = [[*columns], *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    fields = [
+        f"{{:{'>' if heading in numeric else '<'}{width}}}"
+        for heading, width in zip(columns, widths, strict=True)
     ]
-    for row in [list(columns), *cells]:
-        line = "  ".join(
-            cell.rjust(width) if heading in numeric else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, columns, strict=True)
-        )
-        print(line.rstrip())
+    line = "  ".join(fields).format
+    print("\n".join(line(*row).rstrip() for row in lines))
 
 
 def _rich_table(columns: Sequence[str], cells: list[list[str]], numeric: set[str]) -> None:

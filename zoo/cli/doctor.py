@@ -16,7 +16,7 @@ from zoo.cli import console
 from zoo.errors import PluginFault
 from zoo.plugins.loader import Problem, offers
 
-_LIBRARIES = ("torch", "torchvision", "timm", "pluggy", "pillow", "safetensors", "torchmetrics")
+_LIBRARIES = ("torch", "torchvision", "timm", "pluggy", "pillow", "safetensors")
 #: seconds for torch to be imported and to look at the machine's devices
 _LIMIT = 120
 _ASK_TORCH = """

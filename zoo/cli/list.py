@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import operator
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import click
 
-from zoo import registry
-from zoo.cli import console
-from zoo.cli.problems import announce
-from zoo.cli.rows import Row, count, of_component, of_entry, side
-from zoo.components import KINDS
+from zoo.cli import console, listing
+from zoo.cli.rows import Row, count, side
 from zoo.errors import UsageError
-from zoo.index import catalog
-from zoo.near import near
 
 _CONDITION = re.compile(r"\s*(<=|>=|<|>|==?)?\s*([0-9]*\.?[0-9]+)\s*([kKmMgG]?)\s*")
 _COMPARE = {
@@ -42,7 +35,7 @@ Condition = Callable[[float], bool]
 
 @click.command("list")
 @click.argument("pattern", default="")
-@click.option("--kind", type=click.Choice([*KINDS, "entry"]), help="Only this kind.")
+@click.option("--kind", type=click.Choice([*_PLURAL]), help="Only this kind.")
 @click.option("--namespace", default="", help="Only of this plugin's namespace.")
 @click.option("--params", default="", metavar="COND", help="Parameters, such as '<10M'.")
 @click.option("--features", default="", metavar="COND", help="Feature width, such as '=512'.")
@@ -55,7 +48,7 @@ Condition = Callable[[float], bool]
     help="Best first for top1, smallest first for all else, unknown last.",
 )
 @click.option("--tags", is_flag=True, help="One line for each weights tag.")
-@click.option("--registry", "file", type=click.Path(path_type=Path), help="One more registry file.")
+@click.option("--registry", "file", type=click.Path(), help="One more registry file.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, whole records.")
 def command(  # noqa: PLR0913 - one for each option of the command
     *,
@@ -65,7 +58,7 @@ def command(  # noqa: PLR0913 - one for each option of the command
     licence: str,
     sort: str | None,
     tags: bool,
-    file: Path | None,
+    file: str | None,
     as_json: bool,
     **conditions: str,
 ) -> None:
@@ -75,20 +68,20 @@ def command(  # noqa: PLR0913 - one for each option of the command
     of its default weights; what is not known matches no condition.
     """
     tests = {fact: condition(fact, text) for fact, text in conditions.items() if text}
-    everything = rows(file, tags=tags and not as_json)
+    everything = listing.rows("records" if as_json else "tags" if tags else "rows", file)
     found = [
         row
         for row in everything
         if (kind is None or row.kind == kind)
         and (not namespace or row.name.startswith(f"{namespace}/"))
         and matches(pattern, row.name, row.name.rpartition("/")[2], *row.also)
-        and (not licence or (row.weights and matches(licence, row.weights.licence)))
+        and (not licence or (row.licence is not None and matches(licence, row.licence)))
         and _holds(row, tests)
     ]
     if sort:
         found.sort(key=lambda row: _place(row, sort))
     if as_json:
-        console.as_json([row.record() for row in found])
+        console.as_json_array([row.record for row in found])
     elif found:
         _table(found)
         console.note(_counted(found))
@@ -96,22 +89,6 @@ def command(  # noqa: PLR0913 - one for each option of the command
             console.note(f"None of them states its {sort}, so they are sorted by name.")
     else:
         _say_nothing(pattern, everything, filtered=bool(tests or licence))
-
-
-def rows(file: Path | None, *, tags: bool) -> list[Row]:
-    """Everything: components in the catalog's order, then entries.
-
-    Args:
-        file: one more registry file.
-        tags: one row for each weights tag in the place of its backbone's.
-    """
-    everything = catalog()
-    announce(everything)
-    book = registry.load(file, shipped=everything.entries_resources)
-    for problem in book.problems:
-        console.note(problem)
-    components = (row for listed in everything.listed for row in of_component(listed, tags=tags))
-    return [*components, *(of_entry(entry) for entry in book.entries.values())]
 
 
 def condition(fact: str, text: str) -> Condition:
@@ -153,13 +130,21 @@ def _place(row: Row, sort: str) -> tuple[bool, float, str]:
 
 def _table(found: Iterable[Row]) -> None:
     cells = [_cells(row) for row in found]
-    width = shutil.get_terminal_size().columns if console.is_terminal() else None
-    used = fitting(cells, width)
+    used = fitting(cells, _width())
     console.table(
         [_COLUMNS[place] for place in used],
         [[line[place] for place in used] for line in cells],
         right="params features input top1",
     )
+
+
+def _width() -> int | None:
+    """Characters of the terminal; None in a pipe."""
+    if not console.is_terminal():
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def fitting(cells: Sequence[Sequence[str]], width: int | None) -> list[int]:
@@ -182,16 +167,15 @@ def fitting(cells: Sequence[Sequence[str]], width: int | None) -> list[int]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    facts, top1 = row.facts, row.known("top1")
     return (
         row.kind,
         row.name,
-        "" if facts.params is None else count(facts.params),
-        "" if facts.features is None else str(facts.features),
+        "" if row.params is None else count(row.params),
+        "" if row.features is None else str(row.features),
         side(row.size),
-        "" if top1 is None else f"{top1:.1f}",
+        "" if row.top1 is None else f"{row.top1:.1f}",
         row.tags,
-        row.weights.licence if row.weights else "",
+        row.licence or "",
         row.summary,
     )
 
@@ -206,6 +190,8 @@ def _say_nothing(pattern: str, everything: Iterable[Row], *, filtered: bool) -> 
     console.note(f"Nothing matches {pattern!r}." if pattern else "Nothing matches.")
     if filtered:
         console.note("What is not known of a component matches no condition.")
+    from zoo.near import near
+
     like = near(pattern, (row.name.rpartition("/")[2] for row in everything)) if pattern else ()
     if like:
         console.note(f"Near names: {', '.join(like)}.")

@@ -12,7 +12,8 @@ import click
 from zoo import encoding, registry, runfolder
 from zoo.cli import console
 from zoo.cli.problems import announce
-from zoo.cli.rows import component_record, count, entry_record, side
+from zoo.cli.records import component_record, entry_record
+from zoo.cli.rows import count, side
 from zoo.components import KINDS, Kind, Option, at
 from zoo.errors import SpecError, UnknownName, UsageError
 from zoo.index import Catalog, catalog

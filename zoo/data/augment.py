@@ -1,31 +1,29 @@
-"""Random views of a picture: resized crop, flip, colour jitter; pure functions of what they are of.
+"""What random views of a picture are: resized crop, flip, colour jitter, drawn as numbers.
 
-What is drawn depends on (seed, phase, epoch, sample, view) alone, so the same view has the same
-bytes in every batch, thread and resumed run. The distributions are those of torchvision's
-`RandomResizedCrop`, `RandomHorizontalFlip` and `ColorJitter` (without hue).
+What is drawn depends on (seed, phase, epoch, sample, view) alone, so a view is the same in every
+batch and resumed run. The distributions are those of torchvision's `RandomResizedCrop`,
+`RandomHorizontalFlip` and `ColorJitter` (without hue). `zoo.training.augment` carries them out.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageEnhance
 
 from zoo.data.draws import uniform
-from zoo.data.preprocess import resampling
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from zoo.components import Interpolation
-
+#: of what is drawn and of how it is carried out: another number, and features of views that were
+#: made before are computed anew
+VERSION = 2
+#: places in `Parameters.factors`
+BRIGHTNESS, CONTRAST, SATURATION = range(3)
 #: how often a crop is drawn before the middle is taken, as in torchvision
 _TRIES = 10
-#: in the order of the factors of `Parameters`
-_JITTERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +50,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One view's parameters: box (x0, y0, x1, y1) in 0..1, flip, jitter factors and their order."""
-
-    box: tuple[float, float, float, float]
-    flip: bool
-    factors: tuple[float, float, float]
-    order: tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class Parameters:
     """N x V views' parameters.
 
@@ -77,15 +65,24 @@ class Parameters:
     factors: NDArray[np.float64]
     order: NDArray[np.int64]
 
-    def one(self, sample: int, view: int) -> View:
-        """The parameters of one view."""
-        place = sample, view
-        return View(
-            box=tuple(self.box[place].tolist()),
-            flip=bool(self.flip[place]),
-            factors=tuple(self.factors[place].tolist()),
-            order=tuple(self.order[place].tolist()),
+    def some(self, samples: slice) -> Parameters:
+        """Those of some of the samples."""
+        return Parameters(
+            self.box[samples], self.flip[samples], self.factors[samples], self.order[samples]
         )
+
+    def crops(self, side: int) -> NDArray[np.int64]:
+        """The boxes in whole pixels of a square canvas, as torchvision draws them.
+
+        Args:
+            side: of the canvas, pixels.
+
+        Returns:
+            int64 `[N, V, 4]`: x0, y0, x1, y1; never empty.
+        """
+        edges = np.rint(self.box * side).astype(np.int64)
+        start = np.minimum(edges[..., :2], side - 1)
+        return np.concatenate([start, np.maximum(edges[..., 2:], start + 1)], axis=-1)
 
 
 def draw(  # noqa: PLR0913 - what a draw is a function of
@@ -93,7 +90,7 @@ def draw(  # noqa: PLR0913 - what a draw is a function of
     *,
     seed: int,
     phase: str,
-    epoch: int,
+    epoch: ArrayLike,
     samples: ArrayLike,
     views: int | ArrayLike,
     aspects: ArrayLike,
@@ -104,17 +101,18 @@ def draw(  # noqa: PLR0913 - what a draw is a function of
         recipe: the distributions.
         seed: the run's (or a fixed one, for views that several runs share).
         phase: the phase's name.
-        epoch: from 0 within the phase.
+        epoch: from 0 within the phase; or that of each view `[V]`.
         samples: sample ids `[N]`.
         views: V, for the views 0 to V - 1; or the views' numbers `[V]`.
         aspects: true width / height of each sample's picture `[N]`.
     """
     ids = np.asarray(samples)[:, None, None]
     numbers = np.atleast_1d(np.arange(views) if isinstance(views, int) else views)[None, :, None]
+    epochs = np.atleast_1d(epoch)[None, :, None]
     aspect = np.asarray(aspects, np.float64)[:, None]
 
     def draws(purpose: str, count: int) -> NDArray[np.float64]:
-        return uniform(seed, f"{phase}/{purpose}", epoch, ids, numbers, np.arange(count))
+        return uniform(seed, f"{phase}/{purpose}", epochs, ids, numbers, np.arange(count))
 
     spread = np.array([recipe.brightness, recipe.contrast, recipe.saturation])
     least = np.maximum(0, 1 - spread)
@@ -124,79 +122,6 @@ def draw(  # noqa: PLR0913 - what a draw is a function of
         factors=least + (1 + spread - least) * draws("jitter", 3),
         order=np.argsort(draws("order", 3), axis=-1),
     )
-
-
-def apply(
-    canvas: NDArray[np.uint8],
-    view: View,
-    size: tuple[int, int],
-    interpolation: Interpolation,
-) -> NDArray[np.uint8]:
-    """One view of a canvas.
-
-    Args:
-        canvas: uint8 `[S, S, 3]`.
-        view: its parameters.
-        size: (height, width) of the view, pixels.
-        interpolation: the filter of the resize, antialiased.
-
-    Returns:
-        uint8 `[height, width, 3]`.
-    """
-    height, width = canvas.shape[:2]
-    x0, y0, x1, y1 = view.box
-    image = Image.fromarray(canvas).resize(
-        (size[1], size[0]),
-        resampling(interpolation),
-        box=(x0 * width, y0 * height, x1 * width, y1 * height),
-    )
-    if view.flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for which in view.order:
-        if view.factors[which] != 1:
-            image = _JITTERS[which](image).enhance(view.factors[which])
-    return np.asarray(image)
-
-
-def views(
-    canvases: NDArray[np.uint8],
-    rows: ArrayLike,
-    parameters: Parameters,
-    size: tuple[int, int],
-    interpolation: Interpolation,
-    threads: int = 1,
-) -> NDArray[np.uint8]:
-    """All views of a batch; Pillow lets threads work at the same time.
-
-    Args:
-        canvases: uint8 `[M, S, S, 3]`.
-        rows: which canvas each of the N samples has `[N]`.
-        parameters: of N x V views.
-        size: (height, width), pixels.
-        interpolation: the filter of the resize.
-        threads: how many work at once; the result does not depend on it.
-
-    Returns:
-        uint8 `[N, V, height, width, 3]`.
-    """
-    places = np.asarray(rows)
-    count = parameters.flip.shape[1]
-    made = np.empty((len(places), count, *size, 3), np.uint8)
-
-    def fill(sample: int) -> None:
-        canvas = np.ascontiguousarray(canvases[places[sample]])
-        for number in range(count):
-            made[sample, number] = apply(
-                canvas, parameters.one(sample, number), size, interpolation
-            )
-
-    if threads <= 1:
-        for sample in range(len(places)):
-            fill(sample)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(fill, range(len(places))))
-    return made
 
 
 def _boxes(

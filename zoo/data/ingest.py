@@ -24,6 +24,7 @@ import PIL
 from zoo import caches, locks
 from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
+from zoo.data.preprocess import RULE
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch
 from zoo.errors import BadData, StorageFault
@@ -163,8 +164,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
-        jobs = max(1, min(jobs or cores(), math.ceil(len(tasks) / FEW)))
-        answers = in_children(tasks, order, jobs)
+        answers = in_children(tasks, order, children(len(tasks), jobs))
         report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
@@ -181,6 +181,11 @@ def unreadable(problems: Sequence[Problem]) -> BadData:
     return BadData(message, hint="Mend or remove them, or go on without them: --bad-images skip")
 
 
+def children(files: int, jobs: int | None) -> int:
+    """How many child processes decode so many files; `jobs` of them at most, None for any."""
+    return max(1, min(jobs or cores(), math.ceil(files / FEW)))
+
+
 @contextmanager
 def _packs(
     preprocess: Preprocess, canvas_side: int, wants: tuple[Sequence[bool], Sequence[bool]]
@@ -190,7 +195,7 @@ def _packs(
     recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
     if preprocess.crop == "border":
         recipe["mean"] = geometry["mean"]  # what the border is filled with
-    decoder = {"pillow": PIL.__version__}
+    decoder = {"pillow": PIL.__version__, "rule": RULE}
     packs = (
         Pack({"kind": "pixels", **recipe, **decoder}, (*preprocess.size, 3)),
         Pack({"kind": "canvas", **decoder}, (canvas_side, canvas_side, 3)),

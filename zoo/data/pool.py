@@ -1,9 +1,10 @@
-"""Decoding children, seen from the parent: one file in flight per child.
+"""Decoding children, seen from the parent: a few files in flight per child.
 
 A child is a fresh interpreter that runs `zoo.data.worker`, not a `multiprocessing` one: it never
-re-runs the user's script (an unguarded script or a notebook may call zoo), it is safe after CUDA
-has started, and as it holds one file at a time, whatever kills it or keeps it is known by name and
-costs that file alone.
+re-runs the user's script (an unguarded script or a notebook may call zoo), and it is safe after
+CUDA has started. It answers in the order in which it is asked, so whatever kills it or keeps it is
+the first file without an answer, is known by name and costs that file alone; those that wait behind
+it, so that the child need not wait for the parent, go to the next child.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +32,12 @@ if TYPE_CHECKING:
 
 #: a file that takes longer to decode is given up, seconds
 PATIENCE = 60.0
+#: how many files a child is given at once: it has work for some milliseconds while the parent, in
+#: which one thread runs at a time, is busy with something else
+IN_FLIGHT = 4
+#: how many of its 16 MB blocks Pillow keeps for the next picture: fresh memory, which the system
+#: clears page by page, takes longer than decoding a small picture into it
+_PILLOW_BLOCKS = 6
 #: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
 _SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
 _SEEN_PREFIXES = ("COVERAGE_", "DYLD_", "LC_", "LD_", "PYTHON")
@@ -96,7 +106,7 @@ def in_children(
     todo: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
         todo.put(task)
-    crew = [_Driver(order, todo) for _ in range(jobs)]
+    crew = [_Driver(order, todo, jobs) for _ in range(jobs)]
     done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException] = queue.SimpleQueue()
     threads = [threading.Thread(target=driver.run, args=(done,), daemon=True) for driver in crew]
     for thread in threads:
@@ -134,30 +144,37 @@ def _next(
 class _Driver:
     """A thread's work: feed one child; start another when it dies."""
 
-    def __init__(self, order: Order, todo: queue.SimpleQueue[Task]) -> None:
+    def __init__(self, order: Order, todo: queue.SimpleQueue[Task], jobs: int) -> None:
         self._order = order
+        self._jobs = jobs
         self._todo = todo
+        self._held: deque[Task] = deque()  # the child's, oldest first
         self._child: _Child | None = None
         self._stopped = False
 
     def run(self, done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException]) -> None:
         try:
-            while not self._stopped:
-                task = self._todo.get_nowait()
+            while not self._stopped and self._take():
                 self._child = self._child or _Child(self._order)
                 try:
-                    done.put((task, self._child.ask(task)))
+                    answer = self._child.ask(self._held)
                 except _DiedError as error:
                     self._child.close()
                     self._child = None
-                    done.put((task, {"reason": str(error)}))
-        except queue.Empty:
-            pass
+                    answer = {"reason": str(error)}
+                done.put((self._held.popleft(), answer))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             done.put(error)
         finally:
             if self._child:
                 self._child.close()
+
+    def _take(self) -> bool:
+        """Have a few tasks in hand, towards the end one, so that all end at once; whether any."""
+        with suppress(queue.Empty):
+            while len(self._held) < min(IN_FLIGHT, 1 + self._todo.qsize() // self._jobs):
+                self._held.append(self._todo.get_nowait())
+        return bool(self._held)
 
     def check(self, patience: float) -> None:
         if child := self._child:
@@ -178,7 +195,8 @@ class _Child:
 
     def __init__(self, order: Order) -> None:
         """Start it and wait until it is ready (about 0.2 s)."""
-        self._asked = 0.0  # when it got the file that it holds; 0 when it holds none
+        self._asked = 0.0  # when it turned to the file that it holds; 0 when it holds none
+        self._told = 0  # how many files it was given that have no answer yet
         self._overdue = False
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._process = subprocess.Popen(
@@ -190,17 +208,29 @@ class _Child:
             env=child_environment(os.environ),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("both were asked for as pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         try:
-            self._exchange(order.to_json())
+            self._tell(order.to_json())
+            self._answer()
         except _DiedError as error:
             self._last_words.seek(0)
             words = self._last_words.read().decode(errors="replace").strip()
             self.close()
             raise RuntimeError(f"A decoding child cannot start ({error}).\n{words}") from error
 
-    def ask(self, task: Task) -> dict[str, Any]:
+    def ask(self, tasks: Sequence[Task]) -> dict[str, Any]:
+        """The answer to the first of the tasks; the others are told it, too, if they were not.
+
+        Args:
+            tasks: those of the last time less the first, and then new ones.
+        """
         self._asked = time.monotonic()
-        answer = self._exchange(task.to_json())
+        for task in islice(tasks, self._told, None):
+            self._tell(task.to_json())
+        answer = self._answer()
+        self._told = len(tasks) - 1
         self._asked = 0.0
         return answer
 
@@ -216,16 +246,14 @@ class _Child:
         self._process.communicate()
         self._last_words.close()
 
-    def _exchange(self, message: Mapping[str, object]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise AssertionError("both were asked for as pipes")
-        try:
-            stdin.write(json.dumps(message).encode() + b"\n")
-            stdin.flush()
-            line = stdout.readline()
-        except OSError:  # a broken pipe: it died before it could read
-            line = b""
+    def _tell(self, message: Mapping[str, object]) -> None:
+        # A broken pipe: it died before it could read. Its answers so far can be read all the same.
+        with suppress(OSError):
+            self._stdin.write(json.dumps(message).encode() + b"\n")
+            self._stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._stdout.readline()
         if not line.endswith(b"\n"):
             raise _DiedError(self._how())
         return json.loads(line)
@@ -239,11 +267,17 @@ class _Child:
 
 
 def child_environment(parent: Mapping[str, str]) -> dict[str, str]:
-    """The child's environment: the parent's import path, no secrets, no thread pools."""
+    """The child's environment: the parent's import path, no secrets, one thread, kept memory."""
     kept = {
         key: value
         for key, value in parent.items()
         if key in _SEEN or key.startswith(_SEEN_PREFIXES)
     }
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **kept,
+        "PYTHONPATH": path,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PILLOW_BLOCKS_MAX": str(_PILLOW_BLOCKS),
+    }

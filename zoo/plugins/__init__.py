@@ -8,6 +8,7 @@
     children        runs those processes: time limit, captured output
     guard           what a plugin's code must leave as it was in our process
     loader          Source → cached record, or a child's              → Offer
+    basis           what an answer stands on, and whether that is as it was
 
 A plugin that raises, exits, crashes, hangs or prints costs nobody else anything: it becomes a
 `Problem` that every command shows, and all other plugins work. pluggy's own

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from zoo import __version__, hooks
 from zoo.components import Kind, to_json
 from zoo.near import near
+from zoo.plugins.distributions import HOST
 from zoo.plugins.door import complaints
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 #: modules that the cold half of a plugin must not import; they cost seconds
 HEAVY = frozenset({"torch", "torchvision", "timm", "transformers", "tensorflow", "jax"})
-#: the distribution whose version is the plugins' API
-HOST = "zoo-registry"
 #: a plugin must not be able to fill the disk with its complaints
 _LONGEST = 4000
 

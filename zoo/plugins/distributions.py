@@ -7,16 +7,15 @@ import json
 import re
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from zoo import __version__
 from zoo.hooks import GROUP
 from zoo.owners import FIRST_PARTY
+from zoo.plugins import basis
 from zoo.spec import NAMESPACE
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 #: raised when what the child writes changes its meaning
 SCHEMA = 1
+#: the distribution whose version is the plugins' API
+HOST = "zoo-registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Source:
         fingerprint: changes whenever the plugin might list something else.
         refused: why it is not even imported, in one line; empty when it may come in.
         hidden: version and place of each further copy on the path, of which nothing is used.
+        files: those of its package, where their stamps decide; None where its RECORD does.
     """
 
     distribution: str
@@ -47,6 +49,7 @@ class Source:
     fingerprint: str
     refused: str = ""
     hidden: tuple[str, ...] = ()
+    files: basis.Files | None = field(default=None, compare=False)
 
 
 def normalised(name: str) -> str:
@@ -66,8 +69,9 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     named = (_name_of_plugin(found) for found in metadata.distributions(path=where))
     names = {name for name in named if name}
     copies = ([*metadata.distributions(name=one, path=where)] for one in sorted(names))
-    # The first of a name counts even if only a later copy of it is a plugin.
-    counting = [(first, rest) for first, *rest in copies if _name_of_plugin(first)]
+    # The first of a name counts even if only a later copy of it is a plugin. There may be none: it
+    # is being removed, or its metadata and its folder differ in the name.
+    counting = [(first, rest) for first, *rest in filter(None, copies) if _name_of_plugin(first)]
     return _without_rivals(
         [replace(_source(one), hidden=_hidden(one, rest)) for one, rest in counting]
     )
@@ -98,7 +102,8 @@ def _source(distribution: metadata.Distribution) -> Source:
     version = distribution.metadata["Version"] or "of unknown version"
     try:
         points = [point for point in distribution.entry_points if point.group == GROUP]
-        fingerprint = _fingerprint(distribution, points[0].value)
+        files = _files(distribution, points[0].value)
+        fingerprint = _fingerprint(distribution, points[0].value, files)
     except Exception as error:  # noqa: BLE001 - the metadata is a stranger's as well
         reason = f"its metadata cannot be read: {type(error).__name__}: {error}"
         return Source(name, version, namespace, module="", fingerprint="", refused=reason)
@@ -109,6 +114,7 @@ def _source(distribution: metadata.Distribution) -> Source:
         module=points[0].value,
         fingerprint=fingerprint,
         refused=_refusal(name, namespace, points),
+        files=files,
     )
 
 
@@ -144,22 +150,36 @@ def _rivalry(namespace: str, holders: list[str]) -> str:
     return f"{' and '.join(holders)} both claim the namespace {namespace!r}; uninstall one"
 
 
-def _fingerprint(distribution: metadata.Distribution, module: str) -> str:
-    """A hash over all that may change what the plugin lists: its files and what it stands on.
-
-    RECORD holds the hash of every installed file. Where there is none, or where it names only a
-    pointer to a source folder (an editable install), the files' sizes and times stand in for it.
-    """
-    record = distribution.read_text("RECORD")
+def _fingerprint(
+    distribution: metadata.Distribution, module: str, files: basis.Files | None
+) -> str:
+    """A hash over all that may change what the plugin lists: its files and what it stands on."""
     parts = [
         f"{SCHEMA} {__version__} {sys.version_info[:2]}",
         f"{distribution.metadata['Name']} {distribution.version} {module}",
-        record or "",
+        distribution.read_text("RECORD") or "",
         *_requirements(distribution),
+        *(f"{file} {size} {changed}" for file, size, changed in files or ()),
     ]
-    if record is None or _is_editable(distribution):
-        parts += _stamps(module)
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(distribution: metadata.Distribution, module: str) -> basis.Files | None:
+    """The stamps of the plugin's files, where they must stand in for its RECORD; else None.
+
+    RECORD holds the hash of every installed file, but there may be none, or it names only a pointer
+    to a source folder (an editable install).
+    """
+    recorded = distribution.read_text("RECORD") is not None and not _is_editable(distribution)
+    return None if recorded else basis.files_of(module)
+
+
+def own_files() -> basis.Files | None:
+    """The same for zoo itself."""
+    try:
+        return _files(metadata.distribution(HOST), "zoo")
+    except metadata.PackageNotFoundError:
+        return basis.files_of("zoo")
 
 
 def _requirements(distribution: metadata.Distribution) -> list[str]:
@@ -180,24 +200,3 @@ def _is_editable(distribution: metadata.Distribution) -> bool:
     except ValueError:
         return True
     return bool(origin.get("dir_info", {}).get("editable"))
-
-
-def _stamps(module: str) -> list[str]:
-    """Path, size and time of the files of a module's top-level package, without importing it."""
-    try:
-        spec = find_spec(module.partition(".")[0])
-    except (ImportError, ValueError):
-        return []
-    if spec is None or spec.origin is None:
-        return []
-    origin = Path(spec.origin)
-    files = origin.parent.rglob("*") if spec.submodule_search_locations else [origin]
-    return sorted(_stamp(path) for path in files if "__pycache__" not in path.parts)
-
-
-def _stamp(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:  # gone since it was listed
-        return ""
-    return f"{path} {status.st_size} {status.st_mtime_ns}" if S_ISREG(status.st_mode) else ""

@@ -7,17 +7,20 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import encoding, folders
 from zoo.components import Component, Kind, component_from_json
 from zoo.errors import StorageFault
 from zoo.files import write_bytes
+from zoo.plugins.basis import stamp, times
 from zoo.plugins.distributions import Source, sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from zoo.plugins.basis import Stamp
 
 #: seconds that a plugin may take to be surveyed; one that surveys its library may need 20
 LIMIT = 60.0
@@ -61,6 +64,7 @@ class Offer:
         seconds: that importing the plugin took when it was surveyed.
         heavy: modules among torch, timm and the like that listing it imported.
         problem: set when there is something to tell; the rest is empty if it is quarantined.
+        record: file and stamp of the record that it was read from; None if it was made just now.
     """
 
     source: Source
@@ -69,6 +73,7 @@ class Offer:
     seconds: float = 0.0
     heavy: tuple[str, ...] = ()
     problem: Problem | None = None
+    record: tuple[str, Stamp] | None = field(default=None, compare=False)
 
 
 def offers(path: Sequence[str] | None = None, *, limit: float = LIMIT) -> tuple[Offer, ...]:
@@ -99,8 +104,8 @@ def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:
     if record is None:
         return Offer(source, problem=Problem(*who, source.refused))
     if record["problem"]:
-        wrong = record["problem"]
-        return Offer(source, problem=Problem(*who, wrong["reason"], wrong["detail"]))
+        wrong = Problem(*who, record["problem"]["reason"], record["problem"]["detail"])
+        return Offer(source, problem=wrong, record=record.get("read"))
     heavy = tuple(record["heavy"])
     said = []
     if heavy:
@@ -116,6 +121,7 @@ def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:
         seconds=record["seconds"],
         heavy=heavy,
         problem=Problem(*who, "; ".join(said), quarantined=False) if said else None,
+        record=record.get("read"),
     )
 
 
@@ -149,23 +155,23 @@ def _file(source: Source) -> Path:
 
 def _cached(source: Source) -> dict[str, Any] | None:
     """The record of an earlier survey; None if there is none that still holds or can be read."""
+    file = _file(source)
+    read = str(file), stamp(str(file))
     try:
-        record = json.loads(_file(source).read_bytes())
+        record = json.loads(file.read_bytes())
         if record["fingerprint"] != source.fingerprint:
             return None
         if record["problem"] and record["surroundings"] != _surroundings():
             return None
-        return _understood(record)
+        return _understood(record) | {"read": read}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _surroundings() -> str:
     """Changes when anything is installed or removed: then a plugin that failed is tried again."""
-    times = [
-        f"{entry} {Path(entry).stat().st_mtime_ns}" for entry in sys.path if Path(entry).exists()
-    ]
-    return hashlib.sha256("\n".join(times).encode("utf-8", "surrogateescape")).hexdigest()
+    told = "\n".join(f"{folder} {changed}" for folder, changed in times(sys.path))
+    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _keep(source: Source, record: dict[str, Any]) -> None:

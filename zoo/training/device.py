@@ -74,6 +74,13 @@ class Device:
         elif self.torch.type == "mps":
             torch.mps.manual_seed(value)
 
+    def wait(self) -> None:
+        """Until all that was asked of this device is done; a CPU has no queue."""
+        if self.torch.type == "cuda":
+            torch.cuda.synchronize(self.torch)
+        elif self.torch.type == "mps":
+            torch.mps.synchronize()
+
     def tensor_to(self, tensor: torch.Tensor) -> torch.Tensor:
         """Move without waiting where the device allows it."""
         return tensor.to(self.torch, non_blocking=self.torch.type == "cuda")

@@ -14,14 +14,17 @@ import numpy as np
 import PIL
 import torch
 
-from zoo.data import augment
+from zoo import featurestore
+from zoo.data import augment, preprocess
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
 from zoo.training.fold import RULE
+from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
+from zoo.training.resident import Resident, Streamed, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,22 +49,18 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     """Where features of the plan's frozen backbone are kept, by kind; none where it is trained."""
     if plan.phases[0].name != "probe":
         return {}
-    backbone = plan.backbone
     common: dict[str, Any] = {
-        "backbone": backbone.full_name,
-        "plugin": f"{backbone.plugin} {backbone.version}",
-        "options": dict(backbone.options),
+        **featurestore.recipe(plan),
         "tensors": fingerprint(model.backbone),
         "folded": RULE if model.folds else "",
-        "preprocess": asdict(plan.preprocess),
         "device": dict(plan.device),
-        "versions": [torch.__version__, PIL.__version__],
+        "versions": [torch.__version__, PIL.__version__, preprocess.RULE],
     }
     found = {STILL: FeatureStore(common)}
     if plan.kept_views > 1:
         drawn = recipe(plan)
         views: dict[str, Any] = {"kept": plan.kept_views, "canvas": CANVAS_RATIO}
-        views["recipe"] = asdict(drawn) if drawn else None
+        views["recipe"] = {"version": augment.VERSION, **asdict(drawn)} if drawn else None
         found[VIEWS] = FeatureStore({**common, "views": views})
     return found
 
@@ -86,7 +85,7 @@ def set_scale(session: Session) -> None:
             session.listener.note(why)
     else:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        found = view_features(model.features, image_feed(session), np.arange(count), 1)
+        found = view_features(model.features, image_feed(session, once=True), np.arange(count), 1)
         _scale_by(session, found)
     session.timed("features", started)
 
@@ -108,23 +107,36 @@ def _scale_by(session: Session, features: Tensor) -> None:
 
 def _train_features(session: Session) -> Tensor:
     """Features `[n, K, D]` of the training part, before scaling."""
-    rows = session.dataset.rows("train")
     kept = session.plan.kept_views
     if kept == 1:
         return _kept_still(session, "train", "features")
-    digests = [session.dataset.digests[row] for row in rows]
-    feed = image_feed(
-        session,
-        seed=_VIEWS_SEED,
-        phase="kept views",
-        # Named by content: the views of a picture are the same in every data set and split.
-        ids=np.array([int(digest[:15], 16) for digest in digests], np.int64),
-    )
+    digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
+    batch = max(1, FEATURE_BATCH // kept)
+    return _kept(session, VIEWS, digests, extractor(session), batch, "features")
 
-    def compute(samples: np.ndarray) -> Tensor:
-        return view_features(session.model.raw_features, feed, samples, kept)
 
-    return _kept(session, VIEWS, digests, compute, max(1, FEATURE_BATCH // kept), "features")
+def extractor(session: Session) -> Callable[[np.ndarray], Tensor]:
+    """What computes the features `[b, K, D]` of some training samples `[b]`, before scaling."""
+    kept = session.plan.kept_views
+    if kept == 1:
+        return _still_extractor(session, session.dataset.rows("train"))
+    feed = kept_views_feed(session)
+    return lambda samples: view_features(session.model.raw_features, feed, samples, kept)
+
+
+def kept_views_feed(session: Session) -> ImageFeed:
+    """The views whose features are kept: the same in every run, data set and split."""
+    digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
+    # Named by content, so that a picture's views are its own wherever it lies.
+    ids = np.array([int(digest[:15], 16) for digest in digests], np.int64)
+    return image_feed(session, seed=_VIEWS_SEED, phase="kept views", ids=ids, once=True)
+
+
+def still_inputs(session: Session, samples: np.ndarray) -> Tensor:
+    """The validation pixels of some training samples, normalised `[b, 3, H, W]`."""
+    places = session.images.pixels_row[session.dataset.rows("train")[samples]]
+    still = torch.from_numpy(session.images.pixels[places]).permute(0, 3, 1, 2)
+    return normalise(still, session.plan.preprocess, session.device)
 
 
 def split_features(
@@ -160,6 +172,13 @@ def split_features(
 def _kept_still(session: Session, split: str, stage: str) -> Tensor:
     """Features `[n, 1, D]` of a split's validation pixels, before scaling."""
     rows = session.dataset.rows(split)
+    digests = [session.dataset.digests[row] for row in rows]
+    compute = _still_extractor(session, rows)
+    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+
+
+def _still_extractor(session: Session, rows: np.ndarray) -> Callable[[np.ndarray], Tensor]:
+    """What computes features `[b, 1, D]` of the validation pixels of some of these rows."""
 
     def compute(samples: np.ndarray) -> Tensor:
         return pixel_features(
@@ -171,8 +190,7 @@ def _kept_still(session: Session, split: str, stage: str) -> Tensor:
             lambda _count: None,
         )[:, None]
 
-    digests = [session.dataset.digests[row] for row in rows]
-    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+    return compute
 
 
 def _kept(
@@ -243,13 +261,32 @@ def image_feed(
     seed: int | None = None,
     phase: str = "full",
     ids: np.ndarray | None = None,
+    once: bool = False,
 ) -> ImageFeed:
-    """Views of the training images, drawn for a phase from the run's seed or another."""
-    plan = session.plan
+    """Views of the training images, drawn for a phase from the run's seed or another.
+
+    Args:
+        session: see there.
+        seed: of the draws; the run's when None.
+        phase: name of the stream that draws come from.
+        ids: see `ImageFeed`.
+        once: whether each picture is asked for once only, so that it need not stay on the device.
+    """
+    plan, images = session.plan, session.images
+    drawn = recipe(plan)
+    rows = session.dataset.rows("train")
+    stored = (
+        (images.pixels, images.pixels_row[rows])
+        if drawn is None
+        else (images.canvases, images.canvas_row[rows])
+    )
+    pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
+    if isinstance(pictures, Resident):
+        session.listener.note(f"pictures: {len(rows)} stay on the device")
     return ImageFeed(
-        images=session.images,
-        rows=session.dataset.rows("train"),
-        recipe=recipe(plan),
+        pictures=pictures,
+        aspects=images.aspects[rows],
+        recipe=drawn,
         preprocess=plan.preprocess,
         views=plan.views,
         seed=session.seed if seed is None else seed,

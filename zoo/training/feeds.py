@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from zoo.data import augment, draws
+from zoo.training.augment import views
 from zoo.training.inputs import normalise
+from zoo.training.threads import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zoo.components import Preprocess
-    from zoo.data.ingest import Images
     from zoo.training.device import Device
+    from zoo.training.resident import Pictures
 
     #: images `[N·V, 3, H, W]` and V → features `[N, V, D]`
     Forward = Callable[[Tensor, int], Tensor]
@@ -36,6 +38,9 @@ class Feed(Protocol):
 
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """The input for these samples `[B]` in this epoch (from 0)."""
+
+    def expect(self, samples: np.ndarray) -> None:
+        """Told which samples come next, while the device still computes the step before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +67,29 @@ class FeatureFeed:
         picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
         return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
 
+    def expect(self, samples: np.ndarray) -> None:
+        """Nothing is to be done: all features are there."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFeed:
     """Views drawn afresh from the stored pictures in every epoch.
 
     Args:
-        images: the ingested pictures.
-        rows: row of each training sample in them.
+        pictures: canvases of the samples, or without a recipe their validation pixels.
+        aspects: true width / height of each sample's picture `[n]`.
         recipe: of the augmentation; None feeds the validation pixels unchanged.
         preprocess: size, interpolation and normalisation.
         views: V.
         seed: of the run.
         device: where the batch shall live.
         phase: name of the stream that draws come from.
-        threads: how many draw views at the same time.
+        threads: how many make views at the same time, on a CPU.
         ids: what each training sample is called in draws; its own number when None.
     """
 
-    images: Images
-    rows: np.ndarray
+    pictures: Pictures
+    aspects: np.ndarray
     recipe: augment.Recipe | None
     preprocess: Preprocess
     views: int
@@ -93,32 +101,62 @@ class ImageFeed:
 
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """Normalised images `[B·V, 3, H, W]`."""
-        pixels = self.pixels(epoch, samples)
-        return normalise(pixels, self.preprocess, self.device)
+        return self._made(samples, np.full(self.views, epoch), np.arange(self.views))
 
-    def pixels(self, epoch: int, samples: np.ndarray) -> np.ndarray:
-        """uint8 `[B, V, H, W, 3]`."""
-        rows = self.rows[samples]
-        if self.recipe is None:
-            still = self.images.pixels[self.images.pixels_row[rows]]
-            return np.repeat(still[:, None], self.views, axis=1)
-        drawn = augment.draw(
-            self.recipe,
-            seed=self.seed,
-            phase=self.phase,
-            epoch=epoch,
-            samples=samples if self.ids is None else self.ids[samples],
-            views=self.views,
-            aspects=self.images.aspects[rows],
-        )
-        return augment.views(
-            self.images.canvases,
-            self.images.canvas_row[rows],
-            drawn,
-            self.preprocess.size,
-            self.preprocess.interpolation,
-            self.threads,
-        )
+    def kept(self, samples: np.ndarray, count: int) -> Tensor:
+        """The first view of each of `count` epochs, normalised `[B·count, 3, H, W]`."""
+        return self._made(samples, np.arange(count), np.zeros(count, np.int64))
+
+    def expect(self, samples: np.ndarray) -> None:
+        """Have the pictures sent ahead where they are not on the device."""
+        self.pictures.expect(samples)
+
+    def _made(self, samples: np.ndarray, epochs: np.ndarray, numbers: np.ndarray) -> Tensor:
+        """Views of some samples `[B]`, each of the epoch `[V]` and number `[V]` that it has."""
+        drawn = None
+        if self.recipe:
+            drawn = augment.draw(
+                self.recipe,
+                seed=self.seed,
+                phase=self.phase,
+                epoch=epochs,
+                samples=samples if self.ids is None else self.ids[samples],
+                views=numbers,
+                aspects=self.aspects[samples],
+            )
+        count = len(numbers)
+        if self.device.accelerator:
+            return self._normalised(samples, drawn, count)
+        # Other threads cannot write to what is made in inference mode.
+        with torch.inference_mode(mode=False):
+            made = torch.empty(
+                (len(samples) * count, 3, *self.preprocess.size),
+                memory_format=self.device.memory_format,
+            )
+
+        def fill(place: int) -> None:
+            one = slice(place, place + 1)
+            out = made[place * count : (place + 1) * count]
+            self._normalised(samples[one], drawn.some(one) if drawn else None, count, out)
+
+        # Picture by picture, each of which stays in a core's cache.
+        spread(fill, len(samples), self.threads)
+        return made
+
+    def _normalised(
+        self,
+        samples: np.ndarray,
+        drawn: augment.Parameters | None,
+        count: int,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """`count` views of each of some samples; without parameters, its pixels as they are."""
+        pictures = self.pictures.gather(samples)
+        if drawn is None:
+            made = pictures.repeat_interleave(count, 0).permute(0, 3, 1, 2)
+        else:
+            made = views(pictures, drawn, self.preprocess.size, self.preprocess.interpolation)
+        return normalise(made, self.preprocess, self.device, out)
 
 
 @torch.inference_mode()
@@ -146,10 +184,11 @@ def pixel_features(  # noqa: PLR0913 - one fact each
     found = []
     for start in range(0, len(places), FEATURE_BATCH):
         chosen = places[start : start + FEATURE_BATCH]
-        given = _filled(pixels[chosen], FEATURE_BATCH) if fill else pixels[chosen]
+        filled = _filled(chosen, FEATURE_BATCH) if fill else chosen
+        still = torch.from_numpy(pixels[filled]).permute(0, 3, 1, 2)
+        images = normalise(still, preprocess, device)
         with device.autocast():
-            made = forward(normalise(given, preprocess, device), 1)[: len(chosen), 0]
-        found.append(made)
+            found.append(forward(images, 1)[: len(chosen), 0])
         progress(len(chosen))
     return torch.cat(found) if found else torch.empty(0, 0)
 
@@ -165,19 +204,17 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
     size = max(1, FEATURE_BATCH // kept)
     for start in range(0, len(samples), size):
         chosen = samples[start : start + size]
-        views = np.stack([feed.pixels(view, chosen)[:, 0] for view in range(kept)], axis=1)
-        given = _filled(views, size)
+        images = feed.kept(_filled(chosen, size), kept)
         with feed.device.autocast():
-            made = forward(normalise(given, feed.preprocess, feed.device), kept)[: len(chosen)]
-        found.append(made)
+            found.append(forward(images, kept)[: len(chosen)])
     return torch.cat(found) if found else torch.empty(0, kept, 0)
 
 
-def _filled(batch: np.ndarray, size: int) -> np.ndarray:
-    """A batch, filled up to its usual size with copies of its last.
+def _filled(places: np.ndarray, size: int) -> np.ndarray:
+    """The places `[b]` of a batch, filled up to its usual size with the last of them.
 
     Kernels are chosen by the size of a batch, and round in another order: a product of float32
     matrices gives other last bits for up to 15 rows than for 16. Filled, the features of an image
     are the same whatever else is computed with it: the few that a cache lacks, or all.
     """
-    return np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+    return np.concatenate([places, np.repeat(places[-1:], size - len(places))])

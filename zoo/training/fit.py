@@ -10,6 +10,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import torch
@@ -180,8 +181,11 @@ def run(
             phase.seed, phase.name, position.epoch, task.targets, balanced=phase.balanced
         )
         task.learner.trained.train()
-        for samples in batches(order, phase.batch_size)[position.batch :]:
+        left = batches(order, phase.batch_size)[position.batch :]
+        for samples, following in zip_longest(left, left[1:]):
             _step(task, samples, ledger)
+            if following is not None:
+                task.feed.expect(following)
             position.batch += 1
             position.step += 1
             if ledger.due():

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from zoo.data.decode import decode, upright_rgb
-from zoo.data.preprocess import pixels
+from zoo.data.decode import upright_rgb
+from zoo.data.preprocess import file_pixels, pixels
 from zoo.errors import BadWeights
 from zoo.files import make_folder, write_bytes, write_json
 from zoo.manifest import own_hash
@@ -100,8 +100,9 @@ class Predictor:
         return self.predictions(self.logits(np.stack(made), fill=False))[0]
 
     def _pixels(self, image: Path | str | Image) -> np.ndarray:
-        upright = decode(Path(image)) if isinstance(image, (str, Path)) else upright_rgb(image)
-        return pixels(upright, self.preprocess)
+        if isinstance(image, (str, Path)):
+            return file_pixels(Path(image), self.preprocess)
+        return pixels(upright_rgb(image), self.preprocess)
 
     def logits(
         self,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -44,9 +46,30 @@ def suited(head: nn.Module) -> Iterator[None]:
     A head gets the same number wherever it computes, so that it gives the same bits in training,
     validation and prediction.
     """
+    small = sum(parameter.numel() for parameter in head.parameters()) < _SMALL
+    with _set(1 if small else torch.get_num_threads()):
+        yield
+
+
+def spread(work: Callable[[int], None], count: int, threads: int) -> None:
+    """Call `work` with 0 to `count` - 1, several at the same time.
+
+    Each call computes with one thread, and so gives the same bits however many there are: a sum's
+    depend on how many threads share it.
+
+    Args:
+        work: writes its result where no other call does; torch lets go of the interpreter.
+        count: how often.
+        threads: how many calls at the same time.
+    """
+    with _set(1), ThreadPoolExecutor(threads) as pool:
+        deque(pool.map(work, range(count)), maxlen=0)
+
+
+@contextmanager
+def _set(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in head.parameters()) < _SMALL:
-        torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:

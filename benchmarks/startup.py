@@ -1,0 +1,199 @@
+"""Measures how long the command line takes to answer, beside a bare interpreter and beside timm.
+
+::
+
+    python benchmarks/startup.py [--rounds N] [--slow-rounds N] [--plugins N] [--python FILE]
+
+Wheels of zoo and its plugins are built and installed, with compiled bytecode and in the versions of
+this environment, into a temporary one; `zoo` is then its console script, its output goes into a
+pipe, and the cache folder is one of its own. The commands take turns, so that whatever else the
+machine does falls on all of them. Of each are printed the median and the least seconds of wall time
+and of CPU time, and the medians' ratio to `python -c pass`.
+
+The same is then measured once more with one plugin more, whose hot half imports torch, and with so
+many plugins more as `--plugins` says. The first `zoo list` after an installation asks the plugins
+in child processes; the second reads what they said; from the third on the listing is kept. Those
+times are printed as well, once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[1]
+UV = os.environ.get("UV") or shutil.which("uv") or "uv"
+TIMM = "import timm; timm.list_models()"
+
+COLD = """
+import zoo
+
+
+@zoo.hookimpl
+def zoo_losses():
+    yield zoo.Component(name="warm", target="{module}_hot:build", needs=("logits",))
+"""
+HOT = "import torch\n\n\ndef build(context):\n    return torch.nn.CrossEntropyLoss()\n"
+
+
+@dataclass(slots=True)
+class Times:
+    """What one command took, seconds, round by round."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+class Environment:
+    """A temporary environment with zoo, its plugins and timm.
+
+    Args:
+        folder: to make it in.
+        python: interpreter of it.
+    """
+
+    def __init__(self, folder: Path, python: Path) -> None:
+        """Build the wheels and install them."""
+        self._folder = folder
+        self._empty = folder / "empty"
+        self._empty.mkdir()
+        wheels, pins = folder / "wheels", folder / "constraints.txt"
+        pins.write_text(
+            "".join(
+                f"{one.name}=={one.version}\n"
+                for one in metadata.distributions()
+                if not one.name.startswith("zoo-")
+            )
+        )
+        _uv("build", "--wheel", "--all-packages", "--out-dir", wheels, ROOT)
+        _uv("venv", "--python", python, folder / "venv")
+        self.programs = folder / "venv" / "bin"
+        core = next(wheels.glob("zoo_registry-*.whl"))
+        self._install(
+            *("--find-links", wheels, "--constraints", pins, "--link-mode", "symlink"),
+            f"zoo-registry[standard] @ {core.as_uri()}",
+        )
+
+    def add_plugins(self, names: list[str]) -> None:
+        """Install plugins of one loss each, whose hot halves import torch."""
+        sources = []
+        for name in names:
+            module = name.replace("-", "_")
+            source = self._folder / "sources" / name
+            source.mkdir(parents=True)
+            (source / f"{module}.py").write_text(COLD.format(module=module))
+            (source / f"{module}_hot.py").write_text(HOT)
+            (source / "pyproject.toml").write_text(_project(name, module))
+            sources.append(source)
+        self._install("--no-deps", *sources)
+
+    def _install(self, *wanted: str | Path) -> None:
+        _uv("pip", "install", "--compile-bytecode", "--python", self.programs / "python", *wanted)
+
+    def run(self, *command: str | Path) -> tuple[float, float]:
+        """Seconds of wall time and of CPU time that a command takes."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        started = time.perf_counter()
+        subprocess.run(  # noqa: S603 - the commands stand below
+            [self.programs / command[0], *command[1:]],
+            check=True,
+            capture_output=True,
+            cwd=self._empty,
+            env={**os.environ, "ZOO_CACHE": str(self._folder / "cache")},
+        )
+        wall = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _project(name: str, module: str) -> str:
+    return f"""
+[project]
+name = "{name}"
+version = "1.0"
+
+[project.entry-points.zoo]
+{module} = "{module}"
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[tool.hatch.build.targets.wheel]
+include = ["*.py"]
+"""
+
+
+def _uv(command: str, *arguments: str | Path) -> None:
+    subprocess.run([UV, *command.split(), "--quiet", *arguments], check=True)  # noqa: S603 - likewise
+
+
+def measure(environment: Environment, commands: dict[str, list[str]], rounds: int) -> None:
+    """Let the commands take turns, and print a line for each; the first is the yardstick."""
+    times = {name: Times() for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            wall, cpu = environment.run(*command)
+            times[name].wall.append(wall)
+            times[name].cpu.append(cpu)
+    unit = median(next(iter(times.values())).wall)
+    print(f"  {'ms, of ' + str(rounds):28}{'median':>9}{'least':>9}{'ratio':>9}{'CPU':>9}")
+    for name, taken in times.items():
+        middle = median(taken.wall)
+        print(
+            f"  {name:28}{1e3 * middle:9.1f}{1e3 * min(taken.wall):9.1f}"
+            f"{middle / unit:9.2f}{1e3 * median(taken.cpu):9.1f}",
+            flush=True,
+        )
+
+
+def first_answers(environment: Environment) -> None:
+    """Print what the first listings take after an installation; from the third on it is kept."""
+    time.sleep(2.1)  # what was installed a moment ago is not relied on
+    taken = [f"{1e3 * environment.run('zoo', 'list')[0]:.0f}" for _ in range(3)]
+    environment.run("zoo", "list", "--json")
+    print(f"  zoo list after the installation: {', '.join(taken)} ms")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=25, help="turns of each command")
+    parser.add_argument("--slow-rounds", type=int, default=3, help="turns beside timm; 0 for none")
+    parser.add_argument(
+        "--plugins", type=int, default=50, help="more in the last table; 0 for none"
+    )
+    parser.add_argument("--python", type=Path, default=Path(sys.executable))
+    arguments = parser.parse_args()
+    bare = {"python -c pass": ["python", "-c", "pass"]}
+    lists = {"zoo list": ["zoo", "list"], "zoo list --json": ["zoo", "list", "--json"]}
+    with tempfile.TemporaryDirectory(prefix="zoo-startup-") as folder:
+        environment = Environment(Path(folder), arguments.python)
+        print("zoo and its plugins")
+        first_answers(environment)
+        measure(environment, bare | {"zoo --help": ["zoo", "--help"]} | lists, arguments.rounds)
+        if arguments.slow_rounds:
+            print("beside timm")
+            timm = {"timm.list_models()": ["python", "-c", TIMM]}
+            measure(environment, {"zoo list": lists["zoo list"]} | timm, arguments.slow_rounds)
+        names = [f"zoo-extra{number}" for number in range(1, arguments.plugins + 1)]
+        for more in (names[:1], names[1:]):
+            if more:
+                environment.add_plugins(more)
+                print(f"with {1 + names.index(more[-1])} more, whose hot halves import torch")
+                first_answers(environment)
+                measure(environment, bare | lists, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The scripts under benchmarks/ count and compute what they say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+#: decodes one picture, has a process of its own decode another, and convolves 2 and 3 images
+WORK = """
+import subprocess, sys
+from PIL import Image
+Image.open(sys.argv[1]).convert("RGB").convert("L")
+again = "import sys; from PIL import Image; Image.open(sys.argv[1]).load()"
+subprocess.run([sys.executable, "-P", "-c", again, sys.argv[1]], check=True)
+import torch
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3))
+for count in (2, 3):
+    network(torch.zeros(count, 3, 8, 8))
+network.to("meta")(torch.zeros(7, 3, 8, 8, device="meta"))
+print("done")
+"""
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the scripts on the import path, as it is when one of them runs."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+
+
+@pytest.fixture
+def peers(scripts: None) -> ModuleType:
+    """The driver of the side-by-side runs."""
+    del scripts
+    import peers
+
+    return peers
+
+
+def result(peers: ModuleType, arm: str, seed: int, wall: float, top1: float) -> object:
+    whole = peers.Measured(wall, 4.0, 1.0, 900.0, 10, 20, "")
+    return peers.Result(arm, seed, top1, wall / 2, whole, {})
+
+
+@pytest.mark.usefixtures("scripts")
+def test_decodes_and_forwards_are_counted_in_a_process_and_those_that_it_starts(
+    tmp_path: Path,
+) -> None:
+    from processes import measured
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    found = measured([sys.executable, "-c", WORK, str(tmp_path / "one.png")])
+    assert (found.decoded, found.forwards) == (2, 5)
+    assert found.output == "done\n"
+    assert found.rss > 10
+    assert found.user > 0
+    assert found.wall > 0
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_process_that_fails_is_not_measured_but_told() -> None:
+    from processes import measured
+
+    with pytest.raises(RuntimeError, match=r"ended with 3:\nno such thing"):
+        measured(
+            [
+                sys.executable,
+                "-c",
+                "import sys; print('no such thing', file=sys.stderr); sys.exit(3)",
+            ]
+        )
+
+
+def test_ratios_are_of_pairs_of_one_round_and_accuracies_are_means(peers: ModuleType) -> None:
+    found = [
+        result(peers, arm, seed, wall, top1)
+        for seed, walls in enumerate(((10.0, 30.0), (20.0, 40.0), (10.0, 50.0)))
+        for arm, wall, top1 in zip(("zoo", "timm"), walls, (0.9, 0.89 + seed / 1000), strict=True)
+    ]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in peers.table(found)]
+    header, _, zoo, timm = rows
+    column = header.index("times zoo's")
+    assert zoo[column] == "1.00 (1.00 to 1.00)"
+    assert timm[column] == "3.00 (2.00 to 5.00)"
+    assert timm[header.index("wall s")] == "40.0"
+    assert timm[header.index("top-1")] == "89.10"
+    assert timm[header.index("points to zoo")] == "-0.90 (less accurate)"
+
+
+def test_every_arm_gets_the_same_images_by_zoos_split(peers: ModuleType, tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(10):
+            picture = Image.new("RGB", (4, 4), (number, ord(label), 0))
+            picture.save(tmp_path / "data" / label / f"{number}.png")
+
+    def copied(seed: int, limit: int, name: str) -> dict[str, set[bytes]]:
+        place = peers.tree(tmp_path / "data", seed, limit, tmp_path / name)
+        return {
+            split: {file.read_bytes() for file in (place / split).rglob("*.png")}
+            for split in ("train", "val")
+        }
+
+    whole = copied(0, 0, "whole")
+    assert {split: len(files) for split, files in whole.items()} == {"train": 16, "val": 4}
+    assert not whole["train"] & whole["val"]
+    assert copied(0, 0, "again") == whole
+    assert copied(1, 0, "other") != whole
+    half = copied(0, 10, "half")
+    assert {split: len(files) for split, files in half.items()} == {"train": 8, "val": 2}
+
+
+def test_an_arm_that_is_not_there_is_refused(
+    peers: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        peers.settled(["--data", "x", "--train", "full", "--only", "sklearn"])
+    assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
