@@ -215,7 +215,7 @@ def images(_images: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train() -> Callable[..., corridor.Run]:
-    """Train the tiny backbone: `train(data, out, epochs=2)`."""
+    """Train the tiny backbone: `train(data, out, epochs=2)`; None leaves a setting unset."""
 
     def run(
         data: Path,
@@ -232,7 +232,11 @@ def train() -> Callable[..., corridor.Run]:
             out=out,
             listener=listener or Silent(),
             observe=observe,
-            settings={**PROBE, **{key.replace("__", "."): one for key, one in settings.items()}},
+            settings={
+                key.replace("__", "."): one
+                for key, one in {**PROBE, **settings}.items()
+                if one is not None
+            },
         )
 
     return run

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo.errors import UsageError
 from zoo.phases import PhasePlan, decide, which
 from zoo.settings import SETTINGS
 
@@ -126,6 +127,58 @@ def test_the_width_decides_a_probes_weight_decay_alone() -> None:
     assert narrow[0] == replace(wide[0], weight_decay=6.67)
     unknown = decided(1000, {"features": None}, train="probe")[0]
     assert unknown.weight_decay == decided(1000, {"features": 1280}, train="probe")[0].weight_decay
+
+
+CONVEX = {"convex": True}
+
+
+def test_a_convex_probe_is_solved_for_and_says_why() -> None:
+    (found,) = decided(1000, {**CONVEX, "features": 1280}, train="probe")
+    assert (found.optimizer, found.epochs, found.batch_size) == ("lbfgs", 1, 1000)
+    assert found.weight_decay == 0.1
+    assert {"optimizer", "weight_decay"} <= set(found.reasons)
+    assert decided(1000, CONVEX, train="lpft")[0].optimizer == "lbfgs"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"epochs": 3},
+        {"probe__epochs": 3},
+        {"lr": 0.1},
+        {"batch_size": 8},
+        {"weight_decay": 1.0},
+        {"select": "best"},
+        {"patience": 2},
+        {"balance": "sampler"},
+        {"probe__sweep": "lr:0.1/1"},
+        {"probe__solver": "epochs"},
+    ],
+)
+def test_whoever_sets_what_only_epochs_have_gets_epochs(given: dict[str, Any]) -> None:
+    assert decided(1000, CONVEX, train="probe", **given)[0].optimizer == "adamw"
+
+
+def test_very_many_images_are_trained_on_in_epochs() -> None:
+    assert decided(100_000, CONVEX, train="probe")[0].optimizer == "lbfgs"
+    assert decided(100_001, CONVEX, train="probe")[0].optimizer == "adamw"
+
+
+def test_a_solver_that_was_asked_for_takes_a_decay_and_refuses_what_epochs_have() -> None:
+    asked: dict[str, Any] = {"train": "probe", "probe__solver": "lbfgs"}
+    found = decided(1000, CONVEX, **asked, weight_decay=0.5)[0]
+    assert (found.optimizer, found.weight_decay) == ("lbfgs", 0.5)
+    with pytest.raises(UsageError) as caught:
+        decided(1000, CONVEX, **asked, epochs=3, probe__lr=0.1, balance="sampler")
+    assert "no use for epochs, probe.lr, balance=sampler." in caught.value.message
+    assert "--set probe.solver=epochs" in caught.value.hint
+    with pytest.raises(UsageError, match="no use for a sweep of lr"):
+        decided(1000, CONVEX, **asked, probe__sweep="lr:0.1/1,weight_decay:1/2")
+
+
+def test_settings_of_a_full_phase_leave_the_solver_before_it_alone() -> None:
+    probe, full = decided(1000, CONVEX, train="lpft", epochs=2, lr=0.125)
+    assert (probe.optimizer, full.epochs) == ("lbfgs", 2)
 
 
 def test_patience_needs_a_validation_part() -> None:

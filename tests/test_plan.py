@@ -301,12 +301,52 @@ def test_weights_for_a_loss_that_takes_none_are_refused(
     assert settle(plan, counts, {}, accelerator=False).phases
 
 
-@pytest.mark.parametrize(("width", "decay"), [(8, 0.94), (768, 9.24), (2048, 15.08)])
+@pytest.mark.parametrize(
+    ("solver", "width", "decay"),
+    [
+        ("epochs", 8, 0.94),
+        ("epochs", 768, 9.24),
+        ("epochs", 2048, 15.08),
+        ("lbfgs", 768, 0.06),
+        ("lbfgs", 2048, 0.16),
+    ],
+)
 def test_a_probes_weight_decay_goes_by_the_backbones_width(
-    planned: Make, width: int, decay: float
+    planned: Make, solver: str, width: int, decay: float
 ) -> None:
-    plan = planned(train="probe")
+    plan = planned(train="probe", probe__solver=solver)
     facts = replace(plan.backbone.component.facts, features=width)
     component = replace(plan.backbone.component, facts=facts)
     wider = replace(plan, backbone=replace(plan.backbone, component=component))
     assert settle(wider, plan.counts, {}, accelerator=False).phases[0].weight_decay == decay
+
+
+@pytest.mark.parametrize(
+    ("spec", "optimizer"),
+    [
+        ("tiny/net+linear+ce", "lbfgs"),
+        ("tiny/net+linear+ce:label_smoothing=0.1", "lbfgs"),
+        ("tiny/net+linear+cekl", "lbfgs"),
+        ("tiny/net+linear:dropout=0.1+ce", "adamw"),
+        ("tiny/net+linear+cekl:target=view", "adamw"),
+        ("tiny/net+linear+cekl:target=prior", "adamw"),
+        ("tiny/net+contrastive+ce", "adamw"),
+    ],
+)
+def test_a_probe_is_solved_for_where_its_parts_say_that_it_is_convex(
+    planned: Make, spec: str, optimizer: str
+) -> None:
+    assert planned(spec, train="probe").phases[0].optimizer == optimizer
+    assert planned(spec, train="lpft").phases[0].optimizer == optimizer
+    assert planned(spec, train="probe", epochs=3).phases[0].optimizer == "adamw"
+    if optimizer == "adamw":
+        with pytest.raises(UsageError, match="not known to be a convex problem") as caught:
+            planned(spec, probe__solver="lbfgs")
+        assert "Leave probe.solver out" in caught.value.hint
+
+
+def test_a_sweeps_problems_are_told_with_all_others(planned: Make) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(probe__sweep="rate:1,lr:x", epochs="many")
+    assert "3 problems" in caught.value.message
+    assert "'rate:1' is not NAME:VALUES" in caught.value.message

@@ -69,7 +69,8 @@ def test_every_command_does_what_it_says(readme: Blocks, place: Path) -> None:
             arguments = [re.sub(r"^resnet18", LOCAL, part) for part in arguments]
             if "founding" in arguments or "--dry-run" in arguments:
                 continue
-            arguments += ["--epochs", "2"]
+            if "probe.solver=lbfgs" not in arguments:  # which has no use for them
+                arguments += ["--epochs", "2"]
         assert zoo(*arguments) == 0, line
     assert (place / "runs" / "first" / "model" / "model.safetensors").exists()
 

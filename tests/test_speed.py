@@ -80,14 +80,21 @@ def test_of_two_things_that_starve_the_first_run_the_longer_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "sure"),
-    [(0.5, 0.96, True), (0.98, 1.4, True), (0.9, 1.05, True), (0.6, 1.3, False)],
+    ("low", "median", "high", "sure"),
+    [
+        (0.98, 1.1, 1.4, True),
+        (0.93, 0.98, 1.04, True),
+        (0.6, 0.98, 1.3, False),
+        (0.5, 0.8, 0.96, True),
+        (0.85, 0.87, 1.0, False),
+        (0.94, 0.96, 0.98, False),
+    ],
 )
 def test_a_verdict_on_blocks_that_contradict_each_other_is_not_sure(
-    low: float, high: float, *, sure: bool
+    low: float, median: float, high: float, *, sure: bool
 ) -> None:
-    noisy = replace(stage(0.98), share=Share(median=0.98, low=low, high=high))
-    assert judge(noisy).sure is sure
+    share = Share(median=median, low=low, high=high)
+    assert judge(replace(stage(median), share=share)).sure is sure
 
 
 def test_a_rate_is_the_median_of_its_blocks_between_the_least_and_the_greatest() -> None:

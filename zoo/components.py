@@ -183,6 +183,9 @@ class Component:
         views: how many views of an image a head or a loss wants in training.
         batch_coupled: a loss whose value for a sample depends on the other samples of the batch.
         weighted: a loss that honours `batch.weight` (so that `balance=weights` reaches it).
+        convex: a head whose outputs are affine in its parameters, or a loss that is convex in a
+            head's outputs and a mean over samples; neither draws at random. A head and a loss that
+            both say so train to one optimum, which a probe of one view may solve for.
         weights: pretrained weights of a backbone, by tag.
         facts: what is known without building.
         requires: PEP 508 requirements of the target beyond the plugin's own.
@@ -199,6 +202,7 @@ class Component:
     views: int | ByOption[int] = 1
     batch_coupled: bool | ByOption[bool] = False
     weighted: bool = False
+    convex: bool | ByOption[bool] = False
     weights: tuple[Weights, ...] = ()
     facts: Facts = field(default_factory=Facts)
     requires: tuple[str, ...] = ()

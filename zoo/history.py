@@ -25,7 +25,8 @@ class EpochRecord:
         terms: mean of each loss term by name.
         top1: validation accuracy, 0..1; None without a validation part.
         macro_f1: validation macro F1, 0..1; likewise.
-        lr: learning rate of the last step (of the head's group).
+        lr: learning rate of the last step (of the head's group); 0 of a probe that was solved for,
+            which has no rate: its only epoch is the solution, its steps are the solver's.
         images_per_second: training samples per second of the epoch.
         seconds: duration of the epoch, validation included.
     """

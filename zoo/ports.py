@@ -25,6 +25,13 @@ def needs(component: Component, options: Options) -> tuple[str, ...]:
     return at(component.needs, options)
 
 
+def convex(head: Component, loss: Component, head_options: Options, loss_options: Options) -> bool:
+    """Whether a probe of one view has one optimum, which can be solved for."""
+    both = at(head.convex, head_options) and at(loss.convex, loss_options)
+    coupled = at(loss.batch_coupled, loss_options)
+    return both and not coupled and views(head, loss, head_options, loss_options) == 1
+
+
 def defaults(component: Component) -> dict[str, Value | None]:
     """A component's option values when nobody names any."""
     return {name: option.default for name, option in component.options.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 #: of many classes, so much is on the page: rows by class, a matrix of so many, pairs of a larger
 _ROWS, _COLUMNS, _PAIRS = 500, 40, 20
+#: settings of a sweep that the terminal is shown, and what came of each
+_TRIED = 5
+_OUTCOME = ("loss", "top1")
 _TITLES = {"val": "validation", "test": "test"}
 
 
@@ -32,6 +36,7 @@ def lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
     if headline is None:
         found.append("  no image was kept for validation: there is no figure")
     found += [f"  {line}" for line in remarks(summary)]
+    found += [f"    {line}" for line in _settings_tried(summary)]
     found.append(f"  {_times(summary)}")
     found.append(f"Run folder: {folder}")
     found.append(f"Use it: zoo predict {folder} IMAGE...")
@@ -68,11 +73,70 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
             f"left out of training (the loss never uses it): {', '.join(train['left_out'])}"
         )
     said += [
+        f"{phase['name']}: solved for by L-BFGS in {solver['iterations']} iterations, "
+        f"weight decay {solver['weight_decay']:.4g}"
+        for phase in train["phases"]
+        if (solver := phase.get("solver"))
+    ]
+    sweep = train.get("sweep")
+    if sweep and "held_out" in sweep:
+        said.append(
+            f"sweep: the best of {len(sweep['settings'])} settings on {sweep['held_out']} held-out "
+            f"training images, by cross-entropy: {_setting(sweep['chosen'])}"
+        )
+    said += [
         f"vacuous: the loss term {name} was zero in every step of the {phase['name']} phase"
         for phase in train["phases"]
         for name in phase["vacuous_terms"]
     ]
     return said
+
+
+def _setting(setting: Mapping[str, float]) -> str:
+    """`lr 0.001, weight_decay 10`, without what came of it."""
+    return ", ".join(f"{name} {value:g}" for name, value in setting.items() if name not in _OUTCOME)
+
+
+def _ranked(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The settings of a sweep, the best first; none where there was nothing to choose."""
+    sweep = summary["train"].get("sweep") or {}
+    if "held_out" not in sweep:
+        return []
+    return sorted(
+        sweep["settings"], key=lambda one: math.inf if one["loss"] is None else one["loss"]
+    )
+
+
+def _settings_tried(summary: Mapping[str, Any]) -> list[str]:
+    """The best settings of a sweep, a line each."""
+    found = _ranked(summary)
+    told = [f"{_setting(one)}: {_judgement(one)}" for one in found[:_TRIED]]
+    more = len(found) - len(told)
+    return [*told, *([f"and {more} more, in {SUMMARY}"] if more else [])]
+
+
+def _judgement(setting: Mapping[str, Any]) -> str:
+    if setting["loss"] is None:
+        return "no finite answers"
+    return f"held-out loss {setting['loss']:.4f}, top-1 {setting['top1']:.4f}"
+
+
+def _sweep(summary: Mapping[str, Any]) -> str:
+    """The settings of a sweep as a table, the best first."""
+    found = _ranked(summary)
+    if not found:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html(_setting(one))}</td>"
+        + (
+            f"<td>{one['loss']:.4f}</td><td>{one['top1']:.4f}</td></tr>"
+            if one["loss"] is not None
+            else "<td>not finite</td><td></td></tr>"
+        )
+        for one in found
+    )
+    heads = "<tr><th>setting</th><th>held-out loss</th><th>held-out top-1</th></tr>"
+    return f"<h2>Settings tried</h2><table>{heads}{rows}</table>"
 
 
 def _times(summary: Mapping[str, Any]) -> str:
@@ -108,6 +172,7 @@ _STYLE = (
 
 def _sections(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield "".join(f"<p>{html(one)}</p>" for one in lines(summary, folder)[1:-2])
+    yield _sweep(summary)
     for split in ("test", "val"):
         if summary[split]:
             yield f"<h2>{_TITLES[split].capitalize()}</h2>"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo import encoding, ports
+from zoo import encoding, grid, ports
 from zoo.components import KINDS, Component, Kind, Preprocess, Value, Weights
 from zoo.errors import BadData, InputMissing, Unavailable, UnknownName, UsageError
 from zoo.names import preferences
@@ -87,6 +87,12 @@ def resolve(
     values, origins = _setting_values(settings, component_options)
     backbone, head, loss = trio
     _check_ports((backbone, head, loss), catalog)
+    if values["probe.solver"] == "lbfgs" and not _convex(head, loss):
+        raise UsageError(
+            f"probe.solver=lbfgs: {head.part()} with {loss.part()} is not known to be a convex "
+            "problem of one view, so there is no one optimum to solve for.",
+            hint="Leave probe.solver out, or choose parts that are, as in linear+ce.",
+        )
     extras = ports.extras(loss.component, loss.options)
     weights, preprocess = _weights(backbone, spec.backbone.tag, values)
     backbone = _with_image_size(backbone, preprocess)
@@ -134,6 +140,7 @@ def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, acceler
         layout=plan.backbone.component.facts.layout,
         has_val=counts.val > 0,
         features=plan.backbone.component.facts.features,
+        convex=_convex(plan.head, plan.loss),
     )
     return replace(plan, counts=counts, device=dict(device), phases=phases)
 
@@ -180,6 +187,8 @@ def _refuse_all(
     for name, one in {**settings, **_dotted(options)}.items():
         place = "" if one.origin == COMMAND_LINE else f"{one.origin}: "
         found += problems(known, {name: one.value}, where=place)
+        if name == "probe.sweep" and isinstance(one.value, str):
+            found += [f"{place}{wrong}" for wrong in grid.problems(one.value)]
     for kind, component, part in zip(KINDS, components, spec.parts, strict=True):
         for name, text in part.options:
             where = f"{kind} {component.name}: "
@@ -220,6 +229,11 @@ def _check_ports(trio: tuple[Chosen, Chosen, Chosen], catalog: Catalog) -> None:
         heads={one.full_name: one.component for one in catalog.of("head")},
         losses={one.full_name: one.component for one in catalog.of("loss")},
     )
+
+
+def _convex(head: Chosen, loss: Chosen) -> bool:
+    """Whether a probe of these has one optimum to solve for."""
+    return ports.convex(head.component, loss.component, head.options, loss.options)
 
 
 def _weights(

@@ -51,6 +51,19 @@ SETTINGS: dict[str, Option] = {
     ),
     "select": _choice("which epoch's weights are kept", "auto", "last", "best"),
     "metric": _choice("the validation figure that chooses the epoch", "top1", "macro_f1"),
+    "probe.solver": _choice(
+        "how a probe is trained: by epochs of AdamW, or to the optimum by L-BFGS where the head and"
+        " the loss make a convex problem; auto: L-BFGS where nothing that only epochs have is set",
+        "auto",
+        "epochs",
+        "lbfgs",
+    ),
+    "probe.sweep": Option(
+        type="str",
+        default="",
+        help="settings of the probe to choose from on a held-out fifth of the training part:"
+        " lr:1e-4..1e-2,weight_decay:1/10 tries 5 x 2",
+    ),
     # the optimiser
     "optimizer": _choice("the optimiser", "auto", "adamw", "sgd"),
     "lr": _number("peak learning rate of the last phase", 0, 100),

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: from this share of the headspace on, a faster feed is not worth anybody's time
 FED = 0.97
-#: shares of neighbouring blocks that differ by more say little
-_NOISY = 0.2
+#: shares of neighbouring blocks that differ by more do not show that a stage is fed
+_NOISY = 0.15
 #: a cause that takes less of the time is not worth naming
 _NAMED = 0.001
 #: what starves training → what helps
@@ -145,7 +145,7 @@ class Verdict:
         first: whether decoding counts, which only the first run on some images does.
         share: of the headspace that is achieved.
         fed: whether that is enough.
-        sure: whether the blocks agree on it, or at least differ little.
+        sure: whether all blocks agree on it; that it is fed, also blocks that differ little.
         by: what takes longest of the time that is lost; empty where the stage is fed.
         lost: share of the time that each cause takes.
         advice: what would help; empty where the stage is fed.
@@ -192,7 +192,8 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
         first=decode is not None,
         share=share,
         fed=fed,
-        sure=(low >= FED) == (high >= FED) or high - low <= _NOISY,
+        # Nobody shall mend what only noise broke: of what starves, every block must tell.
+        sure=low >= FED or high - low <= _NOISY if fed else high < FED,
         by=by,
         lost={name: seconds / whole for name, seconds in causes.items()},
         advice=ADVICE.get(by, ""),

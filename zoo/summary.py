@@ -40,6 +40,7 @@ def build(
             "images": list(session.dataset.counts("train")),
             "mode": "+".join(phase["name"] for phase in session.phases),
             "phases": session.phases,
+            "sweep": session.sweep or None,
             "val_used_to_choose": chosen_on_val,
             "views": plan.views,
             "kept_views": plan.kept_views,

@@ -76,6 +76,12 @@ def test_good_components_come_in(kind: Kind, component: Component) -> None:
         ("loss", LOSS, {"provides": ("logits",)}, "known here: nothing"),
         ("loss", LOSS, {"options": {}}, "by the option 'target', which it lacks"),
         ("loss", LOSS, {"views": ByOption("target", {"x": 2}, 1)}, "target=['x']"),
+        (
+            "loss",
+            LOSS,
+            {"convex": ByOption("target", {"x": True}, otherwise=False)},
+            "has convex for target=['x']",
+        ),
         ("loss", LOSS, {"options": {"Target": Option(type="str")}}, "has the option 'Target'"),
         ("head", HEAD, option(type="int", default="wide"), "wants a whole number"),
         ("head", HEAD, option(type="int", default="3"), "wants int, not '3'"),

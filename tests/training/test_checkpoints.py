@@ -84,6 +84,8 @@ def stop_at(
 RUNS = {
     "probe": {"epochs": 2, "batch_size": 5, "spec": "tiny/net+linear:dropout=0.5+cekl"},
     "full": {"train": "full", "epochs": 2, "batch_size": 5, "freeze_bn": "off", "lr": 0.01},
+    "solved": {"epochs": None, "spec": "tiny/net+linear+cekl"},
+    "swept": {"epochs": 1, "batch_size": 5, "probe.sweep": "lr:1e-3/1e-1,weight_decay:1/10"},
     "best": {"epochs": 3, "batch_size": 8, "select": "best", "lr": 0.5, "patience": 2},
     "sgd": {
         "train": "full",

@@ -174,10 +174,13 @@ def _lines(draft: Draft) -> list[str]:
 def _phase(phase: PhasePlan, images: int) -> list[tuple[str, str]]:
     """A phase's numbers, and why those that were decided are what they are."""
     per_epoch = phase.steps_per_epoch(images)
+    reasons = [("", f"{name}: {why}") for name, why in phase.reasons.items()]
+    if phase.optimizer == "lbfgs":
+        solved = f"solved for on all {images} images by L-BFGS, weight decay {phase.weight_decay:g}"
+        return [(phase.name, solved), *reasons]
     numbers = (
         f"{phase.epochs} epochs of {per_epoch} steps ({phase.epochs * per_epoch}), batch "
         f"{phase.batch_size}, {phase.optimizer}, lr {phase.lr:g} (head {phase.head_lr:g}), "
         f"weight decay {phase.weight_decay:g}; keeps the {phase.select} epoch"
     )
-    reasons = [("", f"{name}: {why}") for name, why in phase.reasons.items()]
     return [(phase.name, numbers), *reasons]

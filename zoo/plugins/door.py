@@ -137,20 +137,28 @@ def _value(option: Option, value: object) -> str:
 
 
 def _by_option(component: Component) -> Iterator[str]:
-    for name in ("needs", "views", "batch_coupled"):
+    for name in ("needs", "views", "batch_coupled", "convex"):
         fact = getattr(component, name)
         if not isinstance(fact, ByOption):
             continue
         option = component.options.get(fact.option)
-        if option is None or not option.choices:
-            yield f"has {name} by the option {fact.option!r}, which it lacks or has without choices"
+        if option is None:
+            yield f"has {name} by the option {fact.option!r}, which it lacks"
             continue
-        strangers = set(fact.table) - {str(choice) for choice in option.choices}
+        strangers = [key for key in fact.table if not _spells(option, key)]
         if strangers:
-            yield f"has {name} for {fact.option}={sorted(strangers)}, which is not a choice"
+            yield f"has {name} for {fact.option}={sorted(strangers)}, which it never is"
     for views in _values(component.views):
         if isinstance(views, bool) or not isinstance(views, int) or views < 1:
             yield f"wants {views!r} views"
+
+
+def _spells(option: Option, key: str) -> bool:
+    """Whether a fact's key is how Python writes a value that the option may have."""
+    try:
+        return str(read(option, key)) == key
+    except Illtyped:
+        return False
 
 
 def _values(fact: object) -> tuple[Any, ...]:

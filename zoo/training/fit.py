@@ -120,6 +120,7 @@ class Position:
         peaks: greatest magnitude of each term so far.
         best: best figure of the metric; None before the first.
         best_epoch: from 1; 0 before the first.
+        solved: how a solve ended (see `zoo.training.solve`); empty where there is none.
     """
 
     epoch: int = 0
@@ -130,6 +131,7 @@ class Position:
     peaks: dict[str, float] = field(default_factory=dict)
     best: float | None = None
     best_epoch: int = 0
+    solved: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -194,12 +196,12 @@ def run(
         look()
         trained_seconds = time.perf_counter() - started
         figures = task.validate()
-        record = _record(task, figures)
+        record = record_of(task, figures)
         _keep_best(task, figures)
         position.epoch, position.batch, position.seen = position.epoch + 1, 0, 0
         position.sums.clear()
         speed = (len(order) - already) / max(trained_seconds, 1e-9)
-        yield _timed(record, speed, time.perf_counter() - started)
+        yield timed(record, speed, time.perf_counter() - started)
     if phase.select == "best" and task.best_state:
         task.learner.restore(task.best_state)
 
@@ -218,7 +220,7 @@ def _step(task: Task, samples: np.ndarray, ledger: Ledger) -> None:
     optimise.set_rate(optimizer, position.step, phase.recipe)
     with learner.device.autocast():
         output = learner.forward(inputs)
-        terms = loss_terms(learner.blame, learner.loss, output, _batch(task, samples))
+        terms = loss_terms(learner.blame, learner.loss, output, batch_of(task, samples))
     terms = {name: term.float() for name, term in terms.items()}
     optimizer.zero_grad(set_to_none=True)
     total_loss(learner.blame, terms).backward()  # type: ignore[no-untyped-call]
@@ -227,7 +229,8 @@ def _step(task: Task, samples: np.ndarray, ledger: Ledger) -> None:
     optimizer.step()
 
 
-def _batch(task: Task, samples: np.ndarray) -> Batch:
+def batch_of(task: Task, samples: np.ndarray) -> Batch:
+    """What the loss is told of these samples beside the head's output."""
     device = task.learner.device
     rows = torch.from_numpy(samples)
     weights = task.weights
@@ -260,7 +263,13 @@ def _account(task: Task, entry: Entry, name_samples: Callable[[np.ndarray], list
         position.peaks[name] = max(position.peaks.get(name, 0.0), abs(value))
 
 
-def _record(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
+def record_of(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
+    """The running epoch's line, but for its times.
+
+    Args:
+        task: at the epoch's end.
+        figures: top-1 and macro F1 of the validation part; None without one.
+    """
     position = task.position
     terms = {name: total / max(1, position.seen) for name, total in position.sums.items()}
     return EpochRecord(
@@ -278,7 +287,8 @@ def _record(task: Task, figures: tuple[float, float] | None) -> EpochRecord:
     )
 
 
-def _timed(record: EpochRecord, speed: float, seconds: float) -> EpochRecord:
+def timed(record: EpochRecord, speed: float, seconds: float) -> EpochRecord:
+    """The record with images per second, and seconds of the whole epoch."""
     return replace(record, images_per_second=round(speed, 2), seconds=round(seconds, 4))
 
 
@@ -304,6 +314,11 @@ def _patience_is_over(phase: Phase, position: Position) -> bool:
     )
 
 
+def named(files: list[str]) -> str:
+    """The first of many files, for a message."""
+    return ", ".join(map(line, files[:_NAMED])) + (" ..." if len(files) > _NAMED else "")
+
+
 def _diverged(task: Task, entry: Entry, names: list[str]) -> Diverged:
     phase, epoch = task.phase, task.position.epoch + 1
     # The epoch's batches before this one have been accounted for, this one has not.
@@ -312,11 +327,10 @@ def _diverged(task: Task, entry: Entry, names: list[str]) -> Diverged:
     lr = phase.recipe.head_lr * optimise.rate(step, phase.recipe)
     values = {**entry.terms, "gradient norm": entry.norm}
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
-    batch = ", ".join(map(line, names[:_NAMED])) + (" ..." if len(names) > _NAMED else "")
     return Diverged(
         f"The loss is not finite at step {step} of the {phase.name} phase "
         f"(epoch {epoch}, learning rate {lr:.3g}): {shown}. "
-        f"The batch: {batch}. No weight was updated with it.",
+        f"The batch: {named(names)}. No weight was updated with it.",
         hint="Try a lower --lr, or look at these images.",
         facts={
             "phase": phase.name,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 _FUSED = {"cpu", "cuda"}
+#: steps that L-BFGS remembers, at least and at most (measured: 40 need half the evaluations of 10),
+#: and so many numbers of memory in between
+HISTORY = (5, 40)
+_HISTORY_NUMBERS = 2**26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class Recipe:
     """How a phase is optimised.
 
     Args:
-        optimizer: `adamw`, or `sgd` (Nesterov).
+        optimizer: `adamw`, or `sgd` (Nesterov); or `lbfgs`, for `zoo.training.solve`.
         lr: peak learning rate of the backbone, or of all where only a head is trained.
         head_lr: peak learning rate of the head and of the loss's own parameters.
         weight_decay: of matrices; vectors (biases, norms) have none.
@@ -75,6 +79,10 @@ def build(modules: Mapping[str, Iterable[tuple[str, nn.Parameter]]], recipe: Rec
     # One kernel for all of a group, where every parameter lives on a device that has it.
     trained = [parameter for parameters in groups.values() for parameter in parameters]
     fused = all(parameter.device.type in _FUSED for parameter in trained) or None
+    if recipe.optimizer == "lbfgs":
+        # Its decay is a part of what is minimised: see `zoo.training.solve`.
+        kept = min(HISTORY[1], max(HISTORY[0], _HISTORY_NUMBERS // sum(p.numel() for p in trained)))
+        return torch.optim.LBFGS(trained, history_size=kept, line_search_fn="strong_wolfe")
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             described,

@@ -45,6 +45,7 @@ class Session:
         began: when this process began to work on the run, by `time.perf_counter`.
         before: seconds that were spent on the run before this process.
         frozen: hashes of the frozen backbone before and after a probe, and whether they are equal.
+        sweep: what summary.json says of the choice between a probe's settings; empty without one.
         phases: what summary.json says of each finished phase.
         features: scaled features on the device: `train` `[n, K, D]`, `val` `[n, D]`.
         stores: where features of the frozen backbone are kept, by kind.
@@ -68,6 +69,7 @@ class Session:
     began: float = field(default_factory=time.perf_counter)
     before: float = 0.0
     frozen: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
     phases: list[dict[str, Any]] = field(default_factory=list)
     features: dict[str, Tensor] = field(default_factory=dict)
     stores: Mapping[str, FeatureStore] = field(default_factory=dict)

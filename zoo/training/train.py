@@ -12,7 +12,7 @@ import torch
 from zoo.contracts import HeadContext, LossContext
 from zoo.errors import Stopped
 from zoo.phases import decide
-from zoo.training import checkpoints, fit, optimise, threads
+from zoo.training import checkpoints, fit, optimise, solve, sweep, threads
 from zoo.training.assemble import build_loss
 from zoo.training.evaluate import Scores, quick_scores, score
 from zoo.training.features import image_feed, set_scale, split_features
@@ -60,12 +60,15 @@ def train(
     first, records = int(begun["phase"]), int(begun["records"])
     session.phases = list(begun.get("phases", []))
     session.frozen = dict(begun.get("frozen", {}))
+    session.sweep = dict(begun.get("sweep", {}))
     session.went_on(begun.get("seconds", {}))
     if first == 0:
         set_scale(session)
         _say_cost(session)
     for index, phase in enumerate(session.plan.phases[first:], first):
         started = time.perf_counter()
+        if phase.name == "probe":
+            phase = sweep.chosen(session, phase, prepare)  # noqa: PLW2901 - the one it shall be
         task = prepare(session, phase)
         if index == first and resumed:
             checkpoints.restore(task, resumed)
@@ -214,6 +217,7 @@ class _Saver:
             # Less the running one's: going on from its end will give its account again.
             "phases": self.session.phases[: self.index],
             "frozen": self.session.frozen,
+            "sweep": self.session.sweep,
             "seconds": self.session.seconds(self.task.phase.name, self.started),
         }
         session = self.session
@@ -250,7 +254,7 @@ def _carry_out(
     session.pause = saver.pause
     probing = task.phase.name == "probe"
     with threads.suited(session.model.head) if probing else nullcontext():
-        for record in fit.run(
+        for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
             after_step=saver.pause,
             progress=_told(session, task),
@@ -286,6 +290,12 @@ def _names(session: Session, samples: np.ndarray) -> list[str]:
 def _account(session: Session, task: fit.Task) -> dict[str, Any]:
     """What summary.json says of a phase."""
     position, phase = task.position, task.phase
+    decay, images = phase.recipe.weight_decay, len(task.targets)
+    solved = solve.account(position, decay, images) if position.solved else None
+    if position.solved and position.step >= solve.MOST:
+        session.listener.note(
+            f"solver: stopped after {position.step} iterations, before it reached the optimum."
+        )
     vacuous = fit.vacuous_terms(position)
     for name in vacuous:
         session.listener.note(
@@ -299,6 +309,7 @@ def _account(session: Session, task: fit.Task) -> dict[str, Any]:
         "best_epoch": position.best_epoch,
         "stopped_early": position.epoch < phase.epochs,
         "vacuous_terms": list(vacuous),
+        "solver": solved,
     }
 
 

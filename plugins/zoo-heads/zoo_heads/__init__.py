@@ -28,6 +28,7 @@ def zoo_heads() -> Iterable[zoo.Component]:
         options={"dropout": _DROPOUT},
         needs=("features",),
         provides=("logits", "view_logits"),
+        convex=zoo.ByOption("dropout", {"0.0": True}, otherwise=False),
     )
     yield zoo.Component(
         name="contrastive",

@@ -30,6 +30,7 @@ def zoo_losses() -> Iterable[zoo.Component]:
         },
         needs=("logits",),
         weighted=True,
+        convex=True,
     )
     yield zoo.Component(
         name="cekl",
@@ -67,4 +68,6 @@ def zoo_losses() -> Iterable[zoo.Component]:
         views=zoo.ByOption("target", {"view": 2}, 1),
         batch_coupled=zoo.ByOption("target", {"prior": True}, otherwise=False),
         weighted=True,
+        # `view` holds a moving target still, and `prior` takes the logarithm of a mean.
+        convex=zoo.ByOption("target", {"view": False, "prior": False}, otherwise=True),
     )

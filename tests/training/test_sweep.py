@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+import zoo
+from zoo import report
+from zoo.errors import Diverged, UsageError
+from zoo.progress import Silent
+from zoo.training import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import torch
+
+    from zoo.corridor import Run
+    from zoo.index import Catalog
+    from zoo.training.session import Session
+
+Train = Any  # a fixture that trains
+pytestmark = pytest.mark.usefixtures("tiny")
+FOUR = "lr:1e-3/1e-1,weight_decay:1/10"
+
+
+def tensors(done: Run) -> dict[str, torch.Tensor]:
+    return load_file(done.folder / "model" / "model.safetensors")
+
+
+def swept(done: Run) -> dict[str, Any]:
+    found: dict[str, Any] = done.summary["train"]["sweep"]
+    return found
+
+
+class Notes(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.told.append(line)
+
+
+def test_a_sweep_of_one_setting_is_the_run_with_it(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    settings = {"spec": "tiny/net+linear:dropout=0.2+cekl", "batch_size": 4}
+    one = train(images, tmp_path / "a", probe__sweep="lr:0.02,weight_decay:3", **settings)
+    plain = train(images, tmp_path / "b", lr=0.02, weight_decay=3, **settings)
+    a, b = tensors(one), tensors(plain)
+    assert all(a[name].equal(b[name]) for name in b)
+    assert swept(one)["chosen"] == {"lr": 0.02, "weight_decay": 3.0}
+    assert plain.summary["train"]["sweep"] is None
+
+
+def test_the_chosen_setting_is_what_the_whole_training_part_is_trained_with(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    done = train(images, tmp_path / "a", probe__sweep=FOUR)
+    found = swept(done)
+    assert (found["trained_on"], found["held_out"]) == (9, 3)
+    best = min(found["settings"], key=lambda one: one["loss"])
+    assert {name: best[name] for name in ("lr", "weight_decay")} == found["chosen"]
+    plain = train(images, tmp_path / "b", **found["chosen"])
+    a, b = tensors(done), tensors(plain)
+    assert all(a[name].equal(b[name]) for name in b)
+
+
+BOTH = {
+    "linear": {"spec": "tiny/net+linear+ce"},
+    "dropout": {"spec": "tiny/net+linear:dropout=0.5+cekl", "balance": "weights"},
+    "sampler": {"spec": "tiny/net+linear+ce", "balance": "sampler"},
+    "views": {"spec": "tiny/net+contrastive+cekl:target=view"},
+    "unused": {"spec": "tiny/net+contrastive:dropout=0.3+ce"},
+    "coupled": {"spec": "tiny/net+linear+cekl:target=prior"},
+    "unclipped": {"spec": "tiny/net+linear+ce", "clip": 0},
+}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_heads_that_are_trained_together_are_those_that_are_trained_alone(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    compared = []
+
+    def states(part: Session, phases: Any, prepare: Any) -> Any:  # noqa: ANN401 - as the room has it
+        together = original(part, phases, prepare)
+        alone = sweep._one_by_one(part, phases, prepare, warm=False)  # noqa: SLF001 - the other way
+        for one, other in zip(together, alone, strict=True):
+            for key, value in one.items():
+                assert value.numpy() == pytest.approx(other[key].numpy(), rel=2e-3, abs=2e-5), key
+                compared.append(key)
+        return together
+
+    original = sweep._states  # noqa: SLF001 - watched
+    monkeypatch.setattr(sweep, "_states", states)
+    notes = Notes()
+    train(images, tmp_path / "a", probe__sweep=FOUR, batch_size=4, listener=notes, **BOTH[name])
+    assert len(compared) >= 8
+    assert not [line for line in notes.told if "one setting after the other" in line]
+
+
+def test_settings_that_do_not_fit_into_memory_at_once_are_trained_in_groups(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = swept(train(images, tmp_path / "a", probe__sweep=FOUR))
+    monkeypatch.setattr("zoo.training.heads._NUMBERS", 60)
+    parts = swept(train(images, tmp_path / "b", probe__sweep=FOUR))
+    assert [one["loss"] for one in parts["settings"]] == pytest.approx(
+        [one["loss"] for one in whole["settings"]], abs=2e-6
+    )
+
+
+def test_a_loss_that_cannot_be_vectorised_is_swept_one_setting_after_the_other(
+    tiny: Callable[..., Catalog], images: Path, tmp_path: Path, train: Train
+) -> None:
+    loss = zoo.Component(
+        name="stubborn", target="stubborn_losses:Stubborn", needs=("logits",), summary="CE."
+    )
+    tiny(losses=[loss])
+    notes = Notes()
+    spec = "tiny/net+linear+tiny/stubborn"
+    done = train(images, tmp_path / "a", spec=spec, probe__sweep=FOUR, listener=notes)
+    usual = train(images, tmp_path / "b", spec="tiny/net+linear+ce", probe__sweep=FOUR)
+    assert [one["loss"] for one in swept(done)["settings"]] == pytest.approx(
+        [one["loss"] for one in swept(usual)["settings"]], abs=1e-4
+    )
+    (said,) = [line for line in notes.told if line.startswith("sweep:")]
+    assert "one setting after the other, since all at once fail" in said
+
+
+def test_no_validation_image_has_a_say_in_the_choice(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for solver in ({"probe__sweep": FOUR}, SOLVED):
+        clean = swept(train(images, tmp_path / f"clean {len(solver)}", **solver))
+        original = sweep.chosen
+
+        def poisoned(session: Session, *rest: Any, how: Any = original) -> Any:  # noqa: ANN401
+            kept = session.features["val"].clone()
+            session.features["val"].fill_(math.nan)
+            found = how(session, *rest)
+            session.features["val"] = kept
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, "chosen", poisoned)
+            poisoned_run = train(images, tmp_path / f"poisoned {len(solver)}", **solver)
+        assert swept(poisoned_run) == clean
+
+
+SOLVED: dict[str, Any] = {
+    "epochs": None,
+    "spec": "tiny/net+linear+ce",
+    "probe__solver": "lbfgs",
+    "probe__sweep": "weight_decay:1e-4..10x6",
+}
+
+
+def test_a_solvers_decay_is_chosen_too(images: Path, tmp_path: Path, train: Train) -> None:
+    done = train(images, tmp_path / "a", **SOLVED)
+    found = swept(done)
+    assert len(found["settings"]) == 6
+    assert all(math.isfinite(one["loss"]) for one in found["settings"])
+    (phase,) = done.summary["train"]["phases"]
+    assert phase["solver"]["weight_decay"] == found["chosen"]["weight_decay"]
+
+
+def test_a_setting_that_diverges_is_never_chosen(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = sweep._states  # noqa: SLF001 - watched
+
+    def spoilt(*given: Any) -> Any:  # noqa: ANN401 - as the room has it
+        states = original(*given)
+        for place in spoils:
+            states[place] = {name: one * math.nan for name, one in states[place].items()}
+        return states
+
+    monkeypatch.setattr(sweep, "_states", spoilt)
+    spoils = [0, 3]
+    done = train(images, tmp_path / "a", probe__sweep=FOUR)
+    losses = [one["loss"] for one in swept(done)["settings"]]
+    assert [place for place, loss in enumerate(losses) if loss is None] == spoils
+    assert swept(done)["chosen"] != {"lr": 1e-3, "weight_decay": 1.0}
+    assert "no finite answers" in "\n".join(report.lines(done.summary, done.folder))
+    spoils = [0, 1, 2, 3]
+    with pytest.raises(Diverged, match=r"No setting of probe\.sweep"):
+        train(images, tmp_path / "b", probe__sweep=FOUR)
+
+
+def test_classes_too_small_to_hold_anything_out_are_refused(
+    draw: Callable[..., Path], tmp_path: Path, train: Train
+) -> None:
+    few = draw(tmp_path / "few", (2, 2, 2))
+    with pytest.raises(UsageError, match="no class has images enough"):
+        train(few, tmp_path / "a", probe__sweep=FOUR)
+
+
+def test_terminal_and_page_show_what_was_tried(images: Path, tmp_path: Path, train: Train) -> None:
+    done = train(images, tmp_path / "a", probe__sweep="lr:1e-3..1e-1x7")
+    lines = [line.strip() for line in report.lines(done.summary, done.folder)]
+    (place,) = [at for at, line in enumerate(lines) if "best of 7 settings on 3 held-out" in line]
+    assert place
+    tried = [line for line in lines if line.startswith("lr ")]
+    assert len(tried) == 5
+    assert "and 2 more, in summary.json" in lines
+    losses = [float(line.split("held-out loss ")[1].split(",")[0]) for line in tried]
+    assert losses == sorted(losses)
+    page = (done.folder / "report.html").read_text()
+    assert page.count("<tr><td>lr ") == 7
+
+
+def test_a_head_is_put_back_before_the_choice_is_trained(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    @contextlib.contextmanager
+    def watched(head: torch.nn.Module) -> Iterator[None]:
+        before = {name: one.clone() for name, one in head.state_dict().items()}
+        with original(head):
+            yield
+        seen.append(all(before[name].equal(one) for name, one in head.state_dict().items()))
+
+    original = sweep._as_it_was  # noqa: SLF001 - watched
+    monkeypatch.setattr(sweep, "_as_it_was", watched)
+    train(images, tmp_path / "a", probe__sweep=FOUR)
+    train(images, tmp_path / "b", **SOLVED)
+    assert seen == [True, True]
+
+
+def test_the_choice_is_in_every_checkpoint_that_follows_it(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    done = train(images, tmp_path / "a", probe__sweep=FOUR)
+    (newest, *_) = sorted((done.folder / "checkpoints").glob("step-*"), reverse=True)
+    described = json.loads((newest / "position.json").read_text())
+    assert described["sweep"] == swept(done)
+    assert np.isfinite([one["loss"] for one in described["sweep"]["settings"]]).all()
