@@ -154,7 +154,7 @@ def compare(
         for part in ("train", split)
     }
     judged, target = parts[split]
-    ours = head_logits(predictor.model, judged, predictor.device).argmax(1).cpu().numpy()
+    ours = head_logits(predictor.model, judged).argmax(1).cpu().numpy()
     reported = run.summary[split]["top1"]
     if accuracy(target, ours) != reported:
         message = f"these features give {accuracy(target, ours)}, the run says {reported}"

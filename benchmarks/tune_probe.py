@@ -160,7 +160,7 @@ def right(bench: Bench, folds: Sequence[np.ndarray], given: Mapping[str, Value])
             ):
                 pass
         model = bench.session.model
-        logits = head_logits(model, bench.judged[held] * model.feature_scale, bench.session.device)
+        logits = head_logits(model, bench.judged[held] * model.feature_scale)
         found[held] = logits.argmax(1).cpu().numpy() == bench.targets[held]
     return found
 

@@ -16,7 +16,7 @@ from zoo.benching import bench
 from zoo.data import ingest
 from zoo.errors import BadData, OutOfMemory, Stopped, UsageError
 from zoo.progress import Silent
-from zoo.training import blocks, features, feeds, fit, optimise, resident
+from zoo.training import blocks, features, feeds, fit, optimise, resident, solve
 from zoo.training.model import Model
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def measured(**settings: Any) -> Bench:  # noqa: ANN401 - settings of a run
+def measured(spec: str = SPEC, **settings: Any) -> Bench:  # noqa: ANN401 - settings of a run
     given = {"weights": "none", "device": "cpu", "batch_size": 4, **settings}
-    return bench(SPEC, "images", seconds=20.0, listener=Silent(), settings=given)
+    return bench(spec, "images", seconds=20.0, listener=Silent(), settings=given)
 
 
 def steady(found: Bench, name: str) -> Verdict:
@@ -176,6 +176,18 @@ def test_a_probe_has_no_augmentation_to_wait_for_and_its_steps_are_counted(clock
     assert found.probe is not None
     assert (found.probe.median, found.probe.unit) == (pytest.approx(0.5), "steps/s")
     assert clock.counted["augmentation"] == 0
+
+
+def test_a_probe_that_is_solved_for_is_measured_by_its_evaluations(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costing = clock.costing("step", solve._evaluate)  # noqa: SLF001 - what takes the time
+    monkeypatch.setattr(solve, "_evaluate", costing)
+    found = measured("tiny/net+linear+ce", train="probe", batch_size=None)
+    assert found.probe is not None
+    # Each solve ends with one evaluation that is none of its steps.
+    assert 0.4 < found.probe.median <= 0.5
+    assert found.probe.unit == "steps/s"
 
 
 def test_both_phases_of_lpft_are_measured(clock: Clock) -> None:

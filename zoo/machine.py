@@ -84,8 +84,9 @@ def _keep_memory() -> None:
     """Let freed memory stay with the process, for the next step to use.
 
     By default glibc gives blocks of some megabytes back as soon as they are free, and the kernel
-    fills them with zeros, page by page, when the next step asks for them again: a third of the
-    time of a training step of a small network. What is kept is what the largest step needed.
+    fills them with zeros, page by page, when the next step asks for them again: a quarter of the
+    processor time of a training step of a small network. What is kept is what the largest step
+    needed.
     """
     names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_")
     if any(name in os.environ for name in names):

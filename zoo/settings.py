@@ -121,7 +121,11 @@ SETTINGS: dict[str, Option] = {
     ),
     "device": Option(type="str", default="auto", choices=_DEVICES, help="where to compute"),
     "precision": _choice(
-        "arithmetic of the network; auto: bf16 on CUDA devices that have it", "auto", "fp32", "bf16"
+        "arithmetic of the backbone; auto: bf16 on CUDA devices that have it and on "
+        "processors with matrix units (AMX)",
+        "auto",
+        "fp32",
+        "bf16",
     ),
     "channels_last": _choice("memory layout of convolutional networks", "auto", "on", "off"),
     "workers": _whole("processes that decode images", 0, 1024),

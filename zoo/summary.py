@@ -46,7 +46,7 @@ def build(
             "kept_views": plan.kept_views,
             "frozen": session.frozen if len(plan.phases) == 1 and session.frozen else None,
             "frozen_in_probe": session.frozen or None,
-            "folded": session.model.folding and session.model.folding.to_json(),
+            "folded": session.model.folds,
             "weights": str(loaded) if loaded else plan.weights.mode,
             "backbone_params": proof.backbone_params,
             "head_params": proof.head_params,

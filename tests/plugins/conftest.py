@@ -29,9 +29,13 @@ class Site:
         return [str(self.folder)]
 
     def install(self, package: Path) -> None:
-        """Install a folder with a pyproject.toml and modules beside it."""
+        """Install a folder with a pyproject.toml, and modules and packages beside it."""
         project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
-        modules = {file.name: file.read_text() for file in package.glob("*.py")}
+        modules = {
+            file.relative_to(package).as_posix(): file.read_bytes()
+            for file in package.rglob("*")
+            if file.is_file() and file.name != "pyproject.toml" and file.suffix != ".pyc"
+        }
         self.add(
             project["name"],
             project["version"],
@@ -45,11 +49,11 @@ class Site:
         name: str,
         version: str,
         entry_points: Mapping[str, str],
-        modules: Mapping[str, str],
+        modules: Mapping[str, str | bytes],
         *,
         requires: Sequence[str] = (),
     ) -> Path:
-        """Write modules and a dist-info; returns the dist-info."""
+        """Write modules, or other files of a package, and a dist-info; returns the dist-info."""
         info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
@@ -59,9 +63,11 @@ class Site:
         (info / "entry_points.txt").write_text(f"[zoo]\n{points}")
         record = ""
         for file, text in modules.items():
-            (self.folder / file).write_text(text)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
-            record += f"{file},sha256={digest.rstrip('=')},{len(text)}\n"
+            content = text.encode() if isinstance(text, str) else text
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / file).write_bytes(content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
+            record += f"{file},sha256={digest.rstrip('=')},{len(content)}\n"
         (info / "RECORD").write_text(record)
         return info
 

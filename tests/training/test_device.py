@@ -10,13 +10,35 @@ from zoo.errors import Unavailable
 from zoo.training.device import choose, description, is_out_of_memory, settle_modes
 
 
-def test_a_processor_computes_in_full_precision_and_says_why() -> None:
+def test_a_processor_computes_in_full_precision_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zoo.training.device.has_matrix_units", lambda: False)
     device = choose("cpu", "auto", "auto", layout="conv")
     assert (device.name, device.precision, device.channels_last) == ("cpu", "fp32", True)
     assert not device.accelerator
     assert device.memory_format is torch.channels_last
     assert len(device.reasons) == 3
     assert json.loads(json.dumps(description(device)))["precision"] == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_tile": True, "amx_bf16": True}, "bf16"),
+        ({"amx_tile": True, "amx_int8": True}, "fp32"),
+        ({"avx512_bf16": True}, "fp32"),
+        ({}, "fp32"),
+    ],
+)
+def test_a_processor_with_matrix_units_computes_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    device = choose("cpu", "auto", "auto", layout="conv")
+    assert device.precision == expected
+    assert device.in_full.precision == "fp32"
+    assert choose("cpu", "fp32", "auto", layout="conv").precision == "fp32"
 
 
 @pytest.mark.parametrize(

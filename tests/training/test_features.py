@@ -81,7 +81,7 @@ def test_validation_features_are_those_that_prediction_computes(
     assert paths[0].is_relative_to(images)
     made = np.stack([pixels(decode(path), model.preprocess) for path in paths])
     assert (made == stored[rows]).all()
-    expected = head_logits(session.model, session.features["val"], session.device)
+    expected = head_logits(session.model, session.features["val"])
     assert torch.equal(model.logits(made), expected)
 
 

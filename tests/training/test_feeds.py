@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import zoo
 from zoo.data.augment import Recipe
 from zoo.training import feeds
-from zoo.training.device import choose
+from zoo.training.device import Device, choose
 from zoo.training.feeds import FeatureFeed, ImageFeed, pixel_features, view_features
 from zoo.training.inputs import normalise
 from zoo.training.model import Model
@@ -195,3 +195,62 @@ def test_kept_views_are_those_of_as_many_epochs(monkeypatch: pytest.MonkeyPatch)
     assert found.shape == (3, 4, 7)
     first = feed(views=1).batch(2, np.array([1]))
     assert torch.equal(found[1, 2], MODEL.features(first)[0, 0])
+
+
+def many(count: int, device: Device = CPU) -> tuple[np.ndarray, ImageFeed]:
+    """Validation pixels of so many pictures, and a feed of views of them."""
+    draw = np.random.default_rng(2)
+    canvases = draw.integers(0, 256, (count, 12, 12, 3), np.uint8)
+    shown = replace(
+        feed(),
+        pictures=Streamed(canvases, np.arange(count), device),
+        aspects=np.ones(count),
+        device=device,
+    )
+    return draw.integers(0, 256, (count, 8, 8, 3), np.uint8), shown
+
+
+class Mixed(nn.Module):
+    """Convolution and product: what kernels are chosen for by the size of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3)
+        self.layer = nn.Linear(576, 33)
+
+    def forward(self, given: Tensor) -> Tensor:
+        return self.layer(self.conv(given).flatten(1))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kept", [1, 3])
+def test_features_are_the_same_whatever_is_computed_beside_them(precision: str, kept: int) -> None:
+    device = choose("cpu", precision, "off", layout="")
+    torch.manual_seed(0)
+    model = Model(Mixed(), nn.Identity(), (nobody, nobody)).eval()
+    count = feeds.FEATURE_BATCH + 3
+    pixels, shown = many(count, device)
+
+    def compute(places: np.ndarray) -> Tensor:
+        if kept > 1:
+            return view_features(model.features, shown, places, kept)
+        return pixel_features(model.features, pixels, places, PREPROCESS, device, lambda _: None)
+
+    together = compute(np.arange(count))
+    for few in ([0], [4, 2], [*range(7, 20)], [count - 1, 0, 1]):
+        assert torch.equal(compute(np.array(few)), together[few])
+
+
+def test_all_batches_of_features_have_the_same_shape() -> None:
+    seen: list[int] = []
+
+    def forward(given: Tensor, views: int) -> Tensor:
+        seen.append(len(given) // views)
+        return given.new_zeros(len(given) // views, views, 2)
+
+    count, size = feeds.FEATURE_BATCH + 3, feeds.FEATURE_BATCH
+    pixels, shown = many(count)
+    found = pixel_features(forward, pixels, np.arange(count), PREPROCESS, CPU, lambda _: None)
+    assert found.shape == (count, 2)
+    assert view_features(forward, shown, np.arange(5), 8).shape == (5, 8, 2)
+    assert seen == [size, size, 4, 4]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import zoo
 from zoo import folders
 from zoo.inference import evaluate
+from zoo.progress import Silent
 from zoo.training.fold import RULE, fold
 from zoo.training.model import Model, fingerprint
 
@@ -149,7 +150,6 @@ def test_what_cannot_be_folded_is_left_as_it_is_and_told(backbone: nn.Module) ->
     assert found.module is backbone
     assert found.pairs == 0
     assert found.refused
-    assert found.to_json() == {"batch_norms": 0, "refused": found.refused}
 
 
 def test_one_pair_that_cannot_be_folded_does_not_keep_the_others() -> None:
@@ -166,7 +166,7 @@ def test_without_batch_norms_no_image_is_looked_at() -> None:
 
     backbone = Never()
     found = fold(backbone, SIZE)
-    assert (found.module, found.to_json()) == (backbone, {"batch_norms": 0})
+    assert (found.module, found.pairs, found.refused) == (backbone, 0, "")
 
 
 # in a run
@@ -190,7 +190,7 @@ def test_a_frozen_backbone_computes_folded_and_is_saved_as_it_was(
     monkeypatch.setattr(nn.BatchNorm2d, "forward", counting)
     done = train(images, tmp_path / "run")
     assert [count for count in plain if count != 2] == [1]  # the proof of the plan sees two
-    assert done.summary["train"]["folded"] == {"batch_norms": 1}
+    assert done.summary["train"]["folded"] is True
     assert done.summary["train"]["frozen"]["verified"]
     assert card(done.folder)["folded"] is True
     loaded = zoo.load(done.folder, device="cpu")
@@ -216,12 +216,30 @@ def test_features_that_were_not_computed_folded_are_not_taken_for_those_that_wer
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_run_says_why_nothing_was_folded(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ear(Silent):
+        def note(self, line: str) -> None:
+            notes.append(line)
+
+    notes: list[str] = []
+    monkeypatch.setattr("zoo.training.fold._TOLERANCE", -1.0)
+    done = train(images, tmp_path / "run", listener=Ear())
+    told = (
+        "folding: no BatchNorm follows a convolution alone; the backbone computes as it was built"
+    )
+    assert notes.count(told) == 1
+    assert evaluate(done.folder, images, device="cpu")["top1"] == done.summary["val"]["top1"]
+
+
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("mode", ["lpft", "full"])
 def test_a_backbone_that_is_trained_is_not_folded(
     images: Path, tmp_path: Path, train: Train, mode: str
 ) -> None:
     done = train(images, tmp_path / "run", train=mode, epochs=1)
-    assert done.summary["train"]["folded"] is None
+    assert done.summary["train"]["folded"] is False
     assert card(done.folder)["folded"] is False
     assert not zoo.load(done.folder, device="cpu").model.folds
 

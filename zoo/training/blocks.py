@@ -7,9 +7,11 @@ lies on the device, and the two take turns, so that what disturbs one disturbs t
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 
 from zoo.speed import Lap, Rate, Share, Stage
-from zoo.training import features, fit, threads, train
+from zoo.training import features, fit, solve, threads, train
 from zoo.training.feeds import FEATURE_BATCH, ImageFeed
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
@@ -249,12 +251,15 @@ def _steps(session: Session, task: fit.Task) -> Work:
     """Steps of the loop; each block goes on where the last one stopped.
 
     A block's first step, in which a feed may have to get ahead again, does not count. The learning
-    rate is 0: the arithmetic is the same, and no block makes the next one diverge.
+    rate is 0: the arithmetic is the same, and no block makes the next one diverge. A probe that is
+    solved for is solved again and again from its start; its steps are evaluations of all images.
     """
     for group in task.optimizer.param_groups:
         group["peak"] = 0.0
     endless = replace(task.phase, epochs=sys.maxsize, patience=0)
     task = replace(task, phase=endless, validate=lambda: None, position=fit.Position())
+    solved = task.phase.recipe.optimizer == "lbfgs"
+    start = copy.deepcopy(task.learner.state()) if solved else {}
 
     def work(seconds: float) -> Lap:
         images = steps = 0
@@ -273,13 +278,16 @@ def _steps(session: Session, task: fit.Task) -> Work:
             elif time.perf_counter() - began >= seconds:
                 raise _EnoughError
 
-        try:
-            for _ in fit.run(
-                task, after_step=after_step, progress=count, name_samples=lambda _: []
-            ):
-                pass
-        except _EnoughError:
-            pass
+        with suppress(_EnoughError):
+            while True:
+                if solved:
+                    task.learner.restore(start)
+                    task.optimizer.state.clear()
+                    task.position = fit.Position()
+                for _ in (solve if solved else fit).run(
+                    task, after_step=after_step, progress=count, name_samples=lambda _: []
+                ):
+                    pass
         assert began is not None  # noqa: S101 - it ends after a step alone
         return Lap(images, steps, time.perf_counter() - began)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,10 +49,18 @@ class Device:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context that forward passes run in."""
-        return torch.autocast(
-            self.torch.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
+        """The context that a backbone's forward passes run in."""
+        if self.precision == "bf16":
+            return torch.autocast(self.torch.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    @property
+    def in_full(self) -> Device:
+        """This device in full precision: what a head on features computes with.
+
+        It is small, and which of two classes is the answer is often in the last digits.
+        """
+        return replace(self, precision="fp32")
 
     def seed(self, value: int) -> None:
         """Seed the generators that modules draw from, on the CPU and on this device.
@@ -119,7 +128,19 @@ def _precision(wanted: str, kind: str) -> tuple[str, str]:
         return wanted, "as asked"
     if kind == "cuda" and torch.cuda.is_bf16_supported():
         return "bf16", "this GPU computes in bfloat16"
+    if kind == "cpu" and has_matrix_units():
+        return "bf16", "this processor has matrix units for bfloat16"
     return "fp32", "full precision where bfloat16 is not known to pay"
+
+
+def has_matrix_units() -> bool:
+    """Whether the processor multiplies bfloat16 matrices in hardware (AMX).
+
+    Measured with it, processor time for an image in bfloat16 and in float32: resnet18 7.4 and 22
+    ms, resnet50 30 and 64, lite0 13 and 16.5.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_tile") and capabilities.get("amx_bf16"))
 
 
 def _title(name: str) -> str:

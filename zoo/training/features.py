@@ -80,6 +80,9 @@ def set_scale(session: Session) -> None:
         _scale_by(session, session.features["train"])
         session.features["train"] = session.features["train"] * model.feature_scale
         session.features["val"] = split_features(session, "val", frozen=True)
+        if model.folding and model.folding.refused:
+            why = f"folding: {model.folding.refused}; the backbone computes as it was built"
+            session.listener.note(why)
     else:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
         found = view_features(model.features, image_feed(session, once=True), np.arange(count), 1)

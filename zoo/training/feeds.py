@@ -160,13 +160,15 @@ class ImageFeed:
 
 
 @torch.inference_mode()
-def pixel_features(
+def pixel_features(  # noqa: PLR0913 - one fact each
     forward: Forward,
     pixels: np.ndarray,
     places: np.ndarray,
     preprocess: Preprocess,
     device: Device,
     progress: Callable[[int], None],
+    *,
+    fill: bool = True,
 ) -> Tensor:
     """Features `[n, D]` of validation pixels, as prediction computes them.
 
@@ -177,14 +179,16 @@ def pixel_features(
         preprocess: whose mean and std to use.
         device: where to compute.
         progress: called with the number of images of each batch done.
+        fill: whether a small batch is filled up: see `_filled`.
     """
     found = []
     for start in range(0, len(places), FEATURE_BATCH):
         chosen = places[start : start + FEATURE_BATCH]
-        still = torch.from_numpy(pixels[chosen]).permute(0, 3, 1, 2)
+        filled = _filled(chosen, FEATURE_BATCH) if fill else chosen
+        still = torch.from_numpy(pixels[filled]).permute(0, 3, 1, 2)
         images = normalise(still, preprocess, device)
         with device.autocast():
-            found.append(forward(images, 1)[:, 0])
+            found.append(forward(images, 1)[: len(chosen), 0])
         progress(len(chosen))
     return torch.cat(found) if found else torch.empty(0, 0)
 
@@ -200,7 +204,17 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
     size = max(1, FEATURE_BATCH // kept)
     for start in range(0, len(samples), size):
         chosen = samples[start : start + size]
-        images = feed.kept(chosen, kept)
+        images = feed.kept(_filled(chosen, size), kept)
         with feed.device.autocast():
-            found.append(forward(images, kept))
+            found.append(forward(images, kept)[: len(chosen)])
     return torch.cat(found) if found else torch.empty(0, kept, 0)
+
+
+def _filled(places: np.ndarray, size: int) -> np.ndarray:
+    """The places `[b]` of a batch, filled up to its usual size with the last of them.
+
+    Kernels are chosen by the size of a batch, and round in another order: a product of float32
+    matrices gives other last bits for up to 15 rows than for 16. Filled, the features of an image
+    are the same whatever else is computed with it: the few that a cache lacks, or all.
+    """
+    return np.concatenate([places, np.repeat(places[-1:], size - len(places))])

@@ -42,10 +42,6 @@ class Folding:
     pairs: int
     refused: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """As summary.json has it."""
-        return {"batch_norms": self.pairs, **({"refused": self.refused} if self.refused else {})}
-
 
 def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
     """Fold a backbone's BatchNorms into its convolutions, in a copy.

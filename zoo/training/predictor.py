@@ -87,21 +87,34 @@ class Predictor:
     ) -> Prediction | list[Prediction]:
         """Classify one image (a path or PIL image), or a list of them.
 
+        Few images take the time of few, and so may differ in the last bits from what `logits` gives
+        for them.
+
         Raises:
             Undecodable: a file is no readable image.
         """
         if isinstance(images, (list, tuple)):
             made = [self._pixels(image) for image in images]
-            return self.predictions(self.logits(np.stack(made))) if made else []
-        return self.predictions(self.logits(self._pixels(images)[None]))[0]  # type: ignore[arg-type]
+            return self.predictions(self.logits(np.stack(made), fill=False)) if made else []
+        made = [self._pixels(images)]  # type: ignore[arg-type]
+        return self.predictions(self.logits(np.stack(made), fill=False))[0]
 
     def _pixels(self, image: Path | str | Image) -> np.ndarray:
         if isinstance(image, (str, Path)):
             return file_pixels(Path(image), self.preprocess)
         return pixels(upright_rgb(image), self.preprocess)
 
-    def logits(self, made: np.ndarray, progress: Callable[[int], None] | None = None) -> Tensor:
-        """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`."""
+    def logits(
+        self,
+        made: np.ndarray,
+        progress: Callable[[int], None] | None = None,
+        *,
+        fill: bool = True,
+    ) -> Tensor:
+        """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`.
+
+        With `fill` they are bit for bit those of validation, whatever images are asked for.
+        """
         if not len(made):
             return torch.empty(0, len(self.classes))
         places = np.arange(len(made))
@@ -112,8 +125,9 @@ class Predictor:
             self.preprocess,
             self.device,
             progress or (lambda _: None),
+            fill=fill,
         )
-        return head_logits(self.model, found, self.device).cpu()
+        return head_logits(self.model, found).cpu()
 
     def predictions(self, logits: Tensor) -> list[Prediction]:
         """From logits `[N, C]`.
@@ -134,11 +148,11 @@ class Predictor:
 
 
 @torch.inference_mode()
-def head_logits(model: Model, features: Tensor, device: Device) -> Tensor:
+def head_logits(model: Model, features: Tensor) -> Tensor:
     """Logits `[N, C]`, float32, of scaled features `[N, D]`, batched as in prediction."""
     was_training = model.head.training
     model.head.eval()
-    with threads.suited(model.head), device.autocast():
+    with threads.suited(model.head):
         found = [
             model.answer(batch[:, None]).logits.float() for batch in features.split(FEATURE_BATCH)
         ]

@@ -245,8 +245,7 @@ def _judged(part: Session, held: Held, state: State) -> dict[str, float]:
     model.head.load_state_dict(state, strict=False)  # what is not trained stays as it is
     model.head.eval()
     views = held.features.flatten(0, 1)[:, None]  # each as prediction sees it, V = 1
-    with part.device.autocast():
-        logits = torch.cat([model.answer(some).logits.float() for some in views.split(_CHUNK)])
+    logits = torch.cat([model.answer(some).logits.float() for some in views.split(_CHUNK)])
     target = held.target.to(logits.device).repeat_interleave(held.features.shape[1])
     right = int((logits.argmax(1) == target).sum())
     return {

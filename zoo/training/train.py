@@ -131,7 +131,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
             loss=loss,
             blame=session.makers[2],
             groups=groups,
-            device=device,
+            device=device.in_full if probing else device,
         ),
         feed=feed,
         targets=targets,
@@ -165,9 +165,7 @@ def _validation(session: Session, *, probing: bool) -> Callable[[], tuple[float,
     def validate() -> tuple[float, float]:
         if not probing:
             session.features["val"] = split_features(session, "val", told=False)
-        figures = quick_scores(
-            head_logits(session.model, session.features["val"], session.device), target
-        )
+        figures = quick_scores(head_logits(session.model, session.features["val"]), target)
         if not all(math.isfinite(figure) for figure in figures):
             session.listener.note(
                 "validation: the figure is no number; this epoch is never the best."
@@ -332,7 +330,7 @@ def final_scores(session: Session) -> dict[str, Scores | None]:
             else split_features(session, split, frozen=probed)
         )
         target = torch.from_numpy(session.dataset.targets[rows])
-        found[split] = score(head_logits(session.model, features, session.device), target)
+        found[split] = score(head_logits(session.model, features), target)
     session.timed("evaluation", started)
     return found
 

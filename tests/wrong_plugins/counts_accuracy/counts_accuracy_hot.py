@@ -1,0 +1,28 @@
+from torch import nn
+from torch.nn import functional as F
+
+
+def cross_entropies(logits, batch):
+    target = batch.target.float() if batch.target.is_floating_point() else batch.target
+    return F.cross_entropy(logits.float(), target, reduction="none")
+
+
+def mean(parts, weight):
+    return parts.mean() if weight is None else (parts * weight).mean()
+
+
+class Loss(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+
+    def forward(self, output, batch):
+        target = batch.target
+        label = target.argmax(dim=-1) if target.is_floating_point() else target
+        right = (output.logits.argmax(dim=-1) == label).float()
+        return {
+            "ce": mean(cross_entropies(output.logits, batch), batch.weight),
+            "accuracy": mean(right, batch.weight),
+        }
+
+
+build = Loss

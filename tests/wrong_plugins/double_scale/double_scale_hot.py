@@ -1,0 +1,19 @@
+import numpy as np
+import torch
+from torch import nn
+
+import zoo
+
+
+class Head(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+        self.classifier = nn.Linear(context.features, context.classes)
+        self.register_buffer("scale", torch.tensor(np.linspace(1.0, 1.1, context.classes)))
+
+    def forward(self, features):
+        view_logits = self.classifier(features) * self.scale
+        return zoo.HeadOutput(view_logits.mean(dim=1), view_logits)
+
+
+build = Head

@@ -1,0 +1,17 @@
+from torch import nn
+
+import zoo
+
+
+class Head(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+        self.dropout = nn.Dropout(0.2, inplace=True)
+        self.classifier = nn.Linear(context.features, context.classes)
+
+    def forward(self, features):
+        view_logits = self.classifier(self.dropout(features))
+        return zoo.HeadOutput(view_logits.mean(dim=1), view_logits)
+
+
+build = Head

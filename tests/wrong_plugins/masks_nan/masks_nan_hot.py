@@ -1,0 +1,24 @@
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def cross_entropies(logits, batch):
+    target = batch.target.float() if batch.target.is_floating_point() else batch.target
+    return F.cross_entropy(logits.float(), target, reduction="none")
+
+
+def mean(parts, weight):
+    return parts.mean() if weight is None else (parts * weight).mean()
+
+
+class Loss(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+
+    def forward(self, output, batch):
+        ce = mean(cross_entropies(output.logits, batch), batch.weight)
+        return {"ce": torch.nan_to_num(ce)}
+
+
+build = Loss

@@ -1,0 +1,17 @@
+from torch import nn
+
+import zoo
+
+
+class Head(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+        outputs = 1 if context.classes == 2 else context.classes
+        self.classifier = nn.Linear(context.features, outputs)
+
+    def forward(self, features):
+        view_logits = self.classifier(features)
+        return zoo.HeadOutput(view_logits.mean(dim=1), view_logits)
+
+
+build = Head

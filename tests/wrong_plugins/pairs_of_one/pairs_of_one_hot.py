@@ -1,0 +1,28 @@
+from torch import nn
+from torch.nn import functional as F
+
+
+def cross_entropies(logits, batch):
+    target = batch.target.float() if batch.target.is_floating_point() else batch.target
+    return F.cross_entropy(logits.float(), target, reduction="none")
+
+
+def mean(parts, weight):
+    return parts.mean() if weight is None else (parts * weight).mean()
+
+
+class Loss(nn.Module):
+    def __init__(self, context):
+        super().__init__()
+
+    def forward(self, output, batch):
+        views = output.view_logits.float()  # [N, V, C]
+        wanted = views[:, 0].detach().softmax(dim=-1)
+        parts = F.kl_div(views[:, -1].log_softmax(dim=-1), wanted, reduction="none").sum(dim=-1)
+        return {
+            "ce": mean(cross_entropies(output.logits, batch), batch.weight),
+            "consistency": mean(parts, batch.weight),
+        }
+
+
+build = Loss
