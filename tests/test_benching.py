@@ -82,6 +82,7 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
         ("transfer", resident.Streamed, "gather", quarters),
         ("transfer", features, "normalise"),  # of pixels that need no views
         ("step", optimise, "clip"),
+        ("step", solve, "_evaluate"),
         ("step", Model, "raw_features"),
     ):
         costing = clock.costing(name, getattr(owner, attribute), *share)
@@ -114,9 +115,9 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def measured(spec: str = SPEC, **settings: Any) -> Bench:  # noqa: ANN401 - settings of a run
+def measured(**settings: Any) -> Bench:  # noqa: ANN401 - settings of a run
     given = {"weights": "none", "device": "cpu", "batch_size": 4, **settings}
-    return bench(spec, "images", seconds=20.0, listener=Silent(), settings=given)
+    return bench(SPEC, "images", seconds=20.0, listener=Silent(), settings=given)
 
 
 def steady(found: Bench, name: str) -> Verdict:
@@ -178,12 +179,10 @@ def test_a_probe_has_no_augmentation_to_wait_for_and_its_steps_are_counted(clock
     assert clock.counted["augmentation"] == 0
 
 
-def test_a_probe_that_is_solved_for_is_measured_by_its_evaluations(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    costing = clock.costing("step", solve._evaluate)  # noqa: SLF001 - what takes the time
-    monkeypatch.setattr(solve, "_evaluate", costing)
-    found = measured("tiny/net+linear+ce", train="probe", batch_size=None)
+def test_a_probe_that_is_solved_for_is_measured_by_its_evaluations() -> None:
+    given: dict[str, object] = {"weights": "none", "device": "cpu", "train": "probe"}
+    spec = "tiny/net+linear+ce"
+    found = bench(spec, "images", seconds=20.0, listener=Silent(), settings=given)
     assert found.probe is not None
     # Each solve ends with one evaluation that is none of its steps.
     assert 0.4 < found.probe.median <= 0.5

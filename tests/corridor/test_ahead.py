@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -270,7 +271,12 @@ def test_pictures_are_decoded_before_torch_is_imported(images: Path, tmp_path: P
     root = Path(__file__).parents[2]
     code = f"import sys; sys.path.insert(0, {str(root)!r})\n{ORDER}"
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=images.parent, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=images.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ZOO_CACHE": str(tmp_path / "cache")},  # in which no feature is known
     )
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "out" / "summary.json").is_file()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,22 @@ FOLDED = {
     "with activation": (nn.Conv2d(3, 4, 3, stride=2), NormAct(4)),
     "two": (nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.SiLU(inplace=True), conv(), NormAct(4)),
 }
+
+
+@pytest.mark.parametrize("parts", FOLDED.values(), ids=FOLDED)
+def test_a_folded_backbone_holds_on_to_nothing_that_it_has_seen(parts: Iterable[nn.Module]) -> None:
+    found = fold(lived(Pooled(*parts)), SIZE).module
+    seen: list[weakref.ref[Tensor]] = []
+
+    def note(_part: nn.Module, _given: object, out: Tensor) -> None:
+        seen.append(weakref.ref(out))
+
+    for part in found.modules():
+        if isinstance(part, nn.Conv2d):
+            part.register_forward_hook(note)
+    found(torch.randn(2, 3, *SIZE))
+    assert seen
+    assert not any(one() is not None for one in seen)
 
 
 @pytest.mark.parametrize("parts", FOLDED.values(), ids=FOLDED)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def _watched(module: nn.Module, images: Tensor) -> tuple[Tensor, list[_Pair]]:
     calls: dict[nn.Module, int] = {}
 
     def see(part: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
+        if not isinstance(part, (nn.Conv2d, nn.BatchNorm2d)):
+            return
         calls[part] = calls.get(part, 0) + 1
         if not given:  # by keyword: nobody knows from where
             return
@@ -108,16 +111,12 @@ def _watched(module: nn.Module, images: Tensor) -> tuple[Tensor, list[_Pair]]:
                 if _distance(_rest(part)(both(before)), out) <= _TOLERANCE:
                     pairs.append(_Pair(conv, part, both))
 
-    watched = [
-        part.register_forward_hook(see)
-        for part in module.modules()
-        if isinstance(part, (nn.Conv2d, nn.BatchNorm2d))
-    ]
+    # Not a hook of each part: copies of a part would keep it, and with it all that it ever sees.
+    watching = register_module_forward_hook(see)
     try:
         features = module(images)
     finally:
-        for one in watched:
-            one.remove()
+        watching.remove()
     once = [pair for pair in pairs if calls[pair.conv] == calls[pair.norm] == 1]
     return features, once
 
