@@ -69,6 +69,10 @@ class Timed:
         self.seconds += time.process_time() - began
         return made
 
+    def begin(self, samples: np.ndarray) -> None:
+        """See `Feed`."""
+        self.feed.begin(samples)
+
     def expect(self, samples: np.ndarray) -> None:
         """See `Feed`."""
         began = time.process_time()
@@ -86,6 +90,9 @@ class Repeated:
         """See `Feed`."""
         del epoch, samples
         return self.images
+
+    def begin(self, samples: np.ndarray) -> None:
+        """See `Feed`."""
 
     def expect(self, samples: np.ndarray) -> None:
         """See `Feed`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import shutil
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from PIL import Image
 
 import zoo
 from zoo import corridor, draft, index, inference, structure
-from zoo.data import ingest
+from zoo.data import ingest, stream
 from zoo.data.worker import answer
 from zoo.index import Catalog, assemble
 from zoo.plan import DataCounts, Plan
@@ -129,12 +130,34 @@ def in_this_process(
         yield task, answer(order.to_json(), task.to_json())
 
 
+class CrewOfNone:
+    """What a crew of decoding children does, without the children; it counts what it decodes."""
+
+    decoded: ClassVar[list[str]] = []
+
+    def __init__(self, order: Order, jobs: int) -> None:
+        del jobs
+        self._order = order
+        self._done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | None] = queue.SimpleQueue()
+
+    def give(self, task: Task) -> None:
+        self.decoded.append(task.path.name)
+        self._done.put((task, answer(self._order.to_json(), task.to_json())))
+
+    def next(self) -> tuple[Task, dict[str, Any]] | None:
+        return self._done.get()
+
+    def close(self) -> None:
+        self._done.put(None)
+
+
 def _install(patch: pytest.MonkeyPatch, catalog: Catalog) -> None:
     import torch
 
     torch.set_num_threads(1)  # threads that wait for each other are slower on tiny tensors
     patch.syspath_prepend(PARTS)
     patch.setattr(ingest, "in_children", in_this_process)  # children cost more than the tests
+    patch.setattr(stream, "Crew", CrewOfNone)
     patch.setattr("os.fsync", int)  # no test pulls the plug
     # The same arithmetic on every machine that the tests run on.
     patch.setattr("zoo.training.device.has_matrix_units", lambda: False)

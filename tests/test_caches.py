@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,23 @@ def test_what_was_used_longest_ago_goes_first_and_only_what_grows(
     assert (place / "features/older/shard").exists()
     assert (place / "weights/a").exists()
     assert caches.prune() == 0
+
+
+def test_room_is_what_parts_leave_of_the_limit_and_of_the_disk(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fill({"pictures/a/rows.u8": 400, "pictures/b/rows.u8": 50, "features/c/shard": 7})
+    assert caches.grown() == 457
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "1e-6")
+    ours = [place / "pictures/a", place / "pictures/none"]
+    assert caches.room(ours) == 600
+    assert caches.room([*ours, place / "pictures/b"]) == 550
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "0")
+    assert caches.room(ours) == 0
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "1e9")
+    assert 0 <= caches.room(ours) < shutil.disk_usage(place).total
+    monkeypatch.setattr(caches, "RESERVE", 1e18)
+    assert caches.room(ours) == 0
 
 
 def test_a_limit_that_is_no_number_is_refused(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ IN_USE = "in-use"
 LEFT_SECONDS = 3600.0
 #: how much of that is kept, bytes; the variable says it in GB
 LIMIT, LIMIT_VARIABLE = 50e9, "ZOO_CACHE_LIMIT"
+#: how much of the disk pictures leave free, bytes
+RESERVE = 2e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +100,52 @@ def clear(names: Iterable[str] = ()) -> Cleared:
     return Cleared(max(0, freed), tuple(str(part.relative_to(place)) for part in left))
 
 
-def prune() -> int:
-    """Remove what has not been used for longest, until what grows is within its limit.
+def limit() -> float:
+    """How much is kept of what grows, bytes: `LIMIT`, or `$ZOO_CACHE_LIMIT` in GB.
 
-    The limit is `LIMIT`, or `$ZOO_CACHE_LIMIT` in GB. What is in use stays, and what killed
-    processes left unfinished goes.
-
-    Returns:
-        How many bytes went for the limit's sake.
+    Raises:
+        UsageError: that is no number.
     """
     told = os.environ.get(LIMIT_VARIABLE, "")
     try:
-        limit = float(told) * 1e9 if told else LIMIT
+        return float(told) * 1e9 if told else LIMIT
     except ValueError:
         raise UsageError(
             f"{LIMIT_VARIABLE}={told!r} is no number.", hint="Write GB, such as 20."
         ) from None
+
+
+def room(parts: Iterable[Path]) -> int:
+    """How many bytes may be added to some parts: what they leave of the limit, and the disk's free.
+
+    The limit is theirs alone, since at its end a run prunes what was not used for longer.
+    """
+    taken = sum(_measured(part).bytes for part in parts if part.is_dir())
+    place = folders.cache()
+    there = next(one for one in (place, *place.absolute().parents) if one.exists())
+    free = shutil.disk_usage(there).free - RESERVE
+    return max(0, int(min(limit() - taken, free)))
+
+
+def grown() -> int:
+    """Bytes of what grows with use, which the limit bounds."""
+    return sum(size for _, size, _ in _parts())
+
+
+def prune() -> int:
+    """Remove what has not been used for longest, until what grows is within its limit.
+
+    What is in use stays, and what killed processes left unfinished goes.
+
+    Returns:
+        How many bytes went for the limit's sake.
+    """
+    most = limit()
     _sweep()
     parts = sorted(_parts(), key=lambda part: part[0])
     total, freed = sum(size for _, size, _ in parts), 0
     for _, size, path in parts:
-        if total - freed <= limit:
+        if total - freed <= most:
             break
         if discard(path):
             freed += size

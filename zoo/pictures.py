@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo import featurestore, folders
+from zoo import caches, featurestore, folders
 from zoo.ahead import Ahead
 from zoo.data.ingest import CANVAS_RATIO, Images, ingest, unreadable
 from zoo.phases import which
@@ -149,6 +149,11 @@ def ingested(
         hears.note(
             f"data: {count} images, {dataset.hashed} hashed and {images.decoded} decoded, "
             "the others known from before"
+        )
+    if images.streamed:
+        hears.note(
+            f"data: {images.streamed} of {count} images do not fit into the cache budget of "
+            f"{caches.limit() / 1e9:g} GB or onto its disk, and are decoded anew in each epoch"
         )
     if not images.problems:
         return images, dataset

@@ -91,3 +91,16 @@ def test_the_doctor_does_not_import_torch_into_itself(zoo: Zoo) -> None:
     before = "torch" in sys.modules
     zoo()
     assert ("torch" in sys.modules) == before
+
+
+def test_the_budget_is_told_and_a_limit_that_is_no_number_too(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "2e-6")
+    (tmp_path / "pictures" / "x").mkdir(parents=True)
+    (tmp_path / "pictures" / "x" / "rows.u8").write_bytes(bytes(500))
+    budget = json.loads(zoo("--json")[1])["budget"]
+    assert (budget["bytes"], budget["used"], budget["problem"]) == (2000, 500, "")
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", "much")
+    assert "much" in zoo()[1]

@@ -320,11 +320,12 @@ def test_what_is_being_filled_is_left_alone_by_others_who_clear_the_cache(
     files: list[Path], tmp_path: Path, cold: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cold()
-    monkeypatch.setenv("ZOO_CACHE_LIMIT", "0")
     left: list[int] = []
 
     def clear(_done: int, _total: int) -> None:
-        caches.prune()
+        with monkeypatch.context() as patch:
+            patch.setenv("ZOO_CACHE_LIMIT", "0")
+            caches.prune()
         left.append(len(caches.clear().in_use))
 
     images = take(files, tmp_path, digests=hashes(files), progress=clear)

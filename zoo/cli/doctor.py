@@ -13,7 +13,7 @@ import click
 
 from zoo import __version__, caches, folders
 from zoo.cli import console
-from zoo.errors import PluginFault
+from zoo.errors import PluginFault, UsageError
 from zoo.plugins.loader import Problem, offers
 
 _LIBRARIES = ("torch", "torchvision", "timm", "pluggy", "pillow", "safetensors")
@@ -43,6 +43,7 @@ def command(*, wants_json: bool) -> None:
             },
             "config": {"path": str(folders.config()), "bytes": dict[str, int]()},
         },
+        "budget": _budget(),
         "plugins": [_problem(problem) for problem in problems],
     }
     if wants_json:
@@ -62,6 +63,15 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _budget() -> dict[str, Any]:
+    """What pictures and features may take of the disk, bytes."""
+    try:
+        most, room = int(caches.limit()), caches.room(())
+    except UsageError as error:
+        return {"problem": f"{error.message} {error.hint}"}
+    return {"bytes": most, "used": caches.grown(), "room": room, "problem": ""}
 
 
 def _devices() -> dict[str, Any]:
@@ -102,6 +112,12 @@ def _print(report: dict[str, Any]) -> None:
             ["folder", f"{name}/{part}", f"{size / 1e6:,.1f} MB"]
             for part, size in folder["bytes"].items()
         ]
+    budget = report["budget"]
+    told = budget["problem"]
+    if not told:
+        used, most, room = (budget[name] / 1e9 for name in ("used", "bytes", "room"))
+        told = f"{used:.1f} of {most:g} GB used by pictures and features; {room:.1f} GB fit"
+    rows.append(["cache", "budget", told])
     for plugin in report["plugins"]:
         state = "quarantined" if plugin["quarantined"] else "works, but"
         owner = f"{plugin['distribution']} {plugin['version']}"

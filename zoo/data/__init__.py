@@ -9,10 +9,11 @@ In walking order::
     split       which row validates, by content hash; duplicates, conflicts and leaks by name
       hashes    a file's hash, remembered for as long as the file is unchanged
     decode      a file → one upright RGB picture, by one rule for every mode
-    preprocess  a picture → a backbone's pixels (exact), or the square canvas that crops come from
+    preprocess  a picture → a backbone's pixels, or the square canvas that crops come from
     ingest      every file decoded once, in limited child processes, into memory-mapped arrays
       pool, worker   the two ends of the pipe to such a child
       packs, scratch  those arrays: kept for later runs, or this process's own
+      stream    and the rows that there is no room for: decoded anew whenever they are needed
     draws       random numbers as a pure function of (seed, stream, counters)
     augment     random views of a canvas, drawn by `draws`
     demo        a small labelled picture set, drawn into the cache

@@ -10,27 +10,30 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import PIL
 
-from zoo import caches, locks
+from zoo import caches
 from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
 from zoo.data.preprocess import RULE
 from zoo.data.rows import listed
-from zoo.data.scratch import SPACE, Scratch
+from zoo.data.scratch import SPACE, Scratch, own_folder
+from zoo.data.stream import Source, Stream
 from zoo.errors import BadData, StorageFault
 from zoo.machine import cores
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from zoo.components import Preprocess
@@ -45,8 +48,8 @@ KEEP_SECONDS = 10.0
 CANVAS_RATIO = 1.5
 
 _Shelves = tuple[Pack | Scratch, Pack | Scratch]
-#: how the names of scratch folders begin
-_SCRATCH = "ingest-"
+#: the row of what there is no room to keep, until all rows are mapped
+_NO_ROOM = -2
 
 _Answers = Generator[tuple[Task, dict[str, Any]] | None, None, None]
 
@@ -65,15 +68,17 @@ class Images:
     """What the files became, N paths in all.
 
     Args:
-        pixels: uint8 `[rows, H, W, 3]`, what a backbone sees, before normalisation.
+        pixels: uint8 `[rows, H, W, 3]`, what a backbone sees, before normalisation; a stream where
+            there is no room to keep all.
         pixels_row: int64 `[N]`: each path's row of `pixels`; -1 if not wanted or unreadable.
-        canvases: uint8 `[rows, S, S, 3]`, what views are cropped from.
+        canvases: uint8 `[rows, S, S, 3]`, what views are cropped from; likewise.
         canvas_row: int64 `[N]`: likewise.
         sizes: int64 `[N, 2]`: true (width, height), upright; 0 if unreadable.
         problems: the unreadable files, in the order of the paths.
         animated: how many files of those decoded now, not kept from an earlier time, hold more
             frames or pages than the first, which counts.
         decoded: how many files were decoded for it, and not known before.
+        streamed: of how many files something is not kept.
     """
 
     pixels: NDArray[np.uint8]
@@ -84,6 +89,7 @@ class Images:
     problems: tuple[Problem, ...] = ()
     animated: int = 0
     decoded: int = 0
+    streamed: int = 0
     folder: Path | None = None
 
     @property
@@ -118,8 +124,13 @@ class Images:
         return replace(self, pixels_row=rows[0], canvas_row=rows[1], sizes=sizes, problems=problems)
 
     def close(self) -> None:
-        """Let go of the arrays and of what is left of the scratch files."""
-        self.pixels, self.canvases = self.pixels[:0].copy(), self.canvases[:0].copy()
+        """Let go of the arrays, of children that decode and of what is left of scratch files."""
+        for rows in (self.pixels, self.canvases):
+            if isinstance(rows, Stream):
+                rows.close()
+        self.pixels, self.canvases = (
+            np.zeros((0, *rows.shape[1:]), np.uint8) for rows in (self.pixels, self.canvases)
+        )
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -150,8 +161,8 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         canvas_side: S, pixels.
         scratch: a folder for scratch files; made if need be.
         digests: SHA-256 of the files, hex `[N]`, "" where one could not be read. With them, what is
-            decoded is kept in the user's cache folder, and what is kept is not decoded; a file
-            that has changed since is a problem.
+            decoded is kept in the user's cache folder, as far as there is room, and what is kept is
+            not decoded; a file that has changed since is a problem.
         jobs: child processes; None for one per available core.
         progress: called with (done, total), in this thread, every second at least; may raise to
             stop.
@@ -162,16 +173,43 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     wants = (want_pixels, want_canvas)
     packs = _packs(preprocess, canvas_side, wants)
     with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
-        tasks, images, known = _shelve(paths, digests or [None] * len(paths), wants, shelves)
+        shas = digests or [None] * len(paths)
+        tasks, images, known = _shelve(paths, shas, wants, shelves)
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
         answers = in_children(tasks, order, children(len(tasks), jobs))
         report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
         _settle(answers, images, shelves, lambda done: report(known + done, len(paths)))
-        images.pixels, images.canvases = (shelf.rows() for shelf in shelves)
+        sources = [Source(*one) for one in zip(paths, shas, strict=True)]
+        make = partial(Stream, order=order, scratch=scratch, jobs=jobs or cores())
+        images.pixels = _read(shelves[0], images.pixels_row, sources, partial(make, canvas=False))
+        images.canvases = _read(shelves[1], images.canvas_row, sources, partial(make, canvas=True))
     images.folder = None if digests else shelves[0].file.parent
     return images
+
+
+def _read(
+    shelf: Pack | Scratch,
+    rows: NDArray[np.int64],
+    sources: Sequence[Source],
+    make: Callable[[NDArray[np.uint8], list[Source]], Stream],
+) -> NDArray[np.uint8]:
+    """The rows that are kept, and behind them, where there was no room, those that are not.
+
+    Args:
+        shelf: with what is kept.
+        rows: int64 `[N]`: each path's; those without room get their numbers.
+        sources: of the N paths.
+        make: of kept rows and the sources of the others, a stream.
+    """
+    kept = shelf.rows()
+    left = np.flatnonzero(rows == _NO_ROOM)
+    if not len(left):
+        return kept
+    rows[left] = len(kept) + np.arange(len(left))
+    stream = make(kept, [sources[place] for place in left.tolist()])
+    return cast("NDArray[np.uint8]", stream)  # for whoever reads rows, it is an array
 
 
 def unreadable(problems: Sequence[Problem]) -> BadData:
@@ -209,15 +247,8 @@ def _packs(
 
 @contextmanager
 def _scratch(scratch: Path, preprocess: Preprocess, canvas_side: int) -> Iterator[_Shelves]:
-    """Scratch files in a folder of their own; those of processes that were killed are removed."""
-    for left in scratch.glob(f"{_SCRATCH}*"):
-        caches.discard(left)
-    folder = _scratch_folder(scratch)
-    with ExitStack() as stack:
-        # a mapping outlives its file's name; where it does not, close() removes the folder
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        with suppress(OSError):  # without locks nobody can tell that it is left, and it stays
-            stack.enter_context(locks.sharing(folder / caches.IN_USE)).admit()
+    """Scratch files in a folder of their own."""
+    with own_folder(scratch) as folder:
         yield (
             Scratch(folder, "pixels", (*preprocess.size, 3)),
             Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
@@ -231,6 +262,8 @@ def _shelve(
     shelves: _Shelves,
 ) -> tuple[list[Task], Images, int]:
     """Give every wanted array its row; what is not there yet becomes a task.
+
+    That for which there is no room gets `_NO_ROOM` for its row, and is judged only.
 
     Returns:
         The tasks, the images with all rows that need no task filled in, and how many these are.
@@ -250,9 +283,12 @@ def _shelve(
                 sizes[index] = found[digest].size
             lacking[which, index] = want and digest not in found
         # Rows are given out in the order of the paths.
-        rows[which, lacking[which]] = shelves[which].reserve(int(lacking[which].sum()))
-    unwanted = ~np.any(wants, axis=0) if count else np.zeros(0, bool)
-    todo = np.flatnonzero(lacking.any(axis=0) | unwanted)
+        first, rest = np.split(np.flatnonzero(lacking[which]), [_room(shelves, which)])
+        rows[which, first] = shelves[which].reserve(len(first))
+        rows[which, rest] = _NO_ROOM
+        lacking[which, rest] = False
+    # Whoever has a size was judged when what is kept of it was made.
+    todo = np.flatnonzero(lacking.any(axis=0) | (sizes == 0).all(axis=1))
     tasks = [
         Task(
             index,
@@ -264,8 +300,20 @@ def _shelve(
         for index in todo.tolist()
     ]
     nothing = np.zeros((0, 0, 0, 3), np.uint8)
-    images = Images(nothing, rows[0], nothing, rows[1], sizes, decoded=len(tasks))
+    streamed = int((rows == _NO_ROOM).any(axis=0).sum())
+    images = Images(
+        nothing, rows[0], nothing, rows[1], sizes, decoded=len(tasks), streamed=streamed
+    )
     return tasks, images, count - len(tasks)
+
+
+def _room(shelves: _Shelves, which: int) -> int:
+    """How many rows of this kind may be added; scratch files are as large as they must be."""
+    shelf = shelves[which]
+    if not isinstance(shelf, Pack):
+        return sys.maxsize
+    folders = [pack.folder for pack in shelves if isinstance(pack, Pack)]
+    return caches.room(folders) // shelf.row_bytes
 
 
 def _note(
@@ -326,12 +374,3 @@ def _settle(
     images.problems = tuple(sorted(problems, key=lambda problem: problem.index))
     bad = [problem.index for problem in problems]
     images.pixels_row[bad] = images.canvas_row[bad] = -1
-
-
-def _scratch_folder(scratch: Path) -> Path:
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="ingest-", dir=scratch))
-    except OSError as error:
-        message = f"Cannot make scratch files in {scratch}: {error.strerror or error}."
-        raise StorageFault(message, hint=SPACE) from error

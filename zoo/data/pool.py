@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -89,6 +89,10 @@ class Task:
         }
 
 
+#: a file and what became of it, or why there will be no more answers
+_Done = tuple[Task, dict[str, Any]] | BaseException | None
+
+
 def in_children(
     tasks: Sequence[Task], order: Order, jobs: int, *, patience: float = PATIENCE
 ) -> Generator[tuple[Task, dict[str, Any]] | None, None, None]:
@@ -103,48 +107,73 @@ def in_children(
     Raises:
         RuntimeError: a child cannot start.
     """
-    todo: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    for task in tasks:
-        todo.put(task)
-    crew = [_Driver(order, todo, jobs) for _ in range(jobs)]
-    done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException] = queue.SimpleQueue()
-    threads = [threading.Thread(target=driver.run, args=(done,), daemon=True) for driver in crew]
-    for thread in threads:
-        thread.start()
-    try:
+    with closing(Crew(order, jobs, patience=patience)) as crew:
+        for task in tasks:
+            crew.give(task)
+        crew.give(None)
         left = len(tasks)
         while left:
-            answer = _next(done, crew, patience)
+            answer = crew.next()
             left -= answer is not None
             yield answer
-    finally:
-        for driver in crew:
+
+
+class Crew:
+    """Children that decode what they are given, in whatever order they come to be done.
+
+    Args:
+        order: what it becomes.
+        jobs: how many children; each is started when there is something for it to do.
+        patience: seconds after which a file's decoding is given up.
+    """
+
+    def __init__(self, order: Order, jobs: int, *, patience: float = PATIENCE) -> None:
+        """Start a thread for each child."""
+        self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
+        self._patience = patience
+        self._drivers = [_Driver(order, self._todo, jobs) for _ in range(jobs)]
+        self._threads = [
+            threading.Thread(target=driver.run, args=(self._done,), daemon=True)
+            for driver in self._drivers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def give(self, task: Task | None) -> None:
+        """Have a file decoded; None says that no more come."""
+        self._todo.put(task)
+
+    def next(self) -> tuple[Task, dict[str, Any]] | None:
+        """The next answer, or None after an idle second; whoever holds a file too long is killed.
+
+        Raises:
+            RuntimeError: a child cannot start.
+        """
+        try:
+            answer = self._done.get(timeout=min(1.0, self._patience))
+        except queue.Empty:
+            for driver in self._drivers:
+                driver.check(self._patience)
+            return None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the children, whatever they are at, and have nobody wait for their answers."""
+        self._todo.put(None)
+        self._done.put(None)
+        for driver in self._drivers:
             driver.stop()
-        for thread in threads:
+        for thread in self._threads:
             thread.join()
-
-
-def _next(
-    done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException],
-    crew: Sequence[_Driver],
-    patience: float,
-) -> tuple[Task, dict[str, Any]] | None:
-    """The next answer, or None; children that hold a file for too long are killed."""
-    try:
-        answer = done.get(timeout=min(1.0, patience))
-    except queue.Empty:
-        for driver in crew:
-            driver.check(patience)
-        return None
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
 
 
 class _Driver:
     """A thread's work: feed one child; start another when it dies."""
 
-    def __init__(self, order: Order, todo: queue.SimpleQueue[Task], jobs: int) -> None:
+    def __init__(self, order: Order, todo: queue.SimpleQueue[Task | None], jobs: int) -> None:
         self._order = order
         self._jobs = jobs
         self._todo = todo
@@ -152,9 +181,9 @@ class _Driver:
         self._child: _Child | None = None
         self._stopped = False
 
-    def run(self, done: queue.SimpleQueue[tuple[Task, dict[str, Any]] | BaseException]) -> None:
+    def run(self, done: queue.SimpleQueue[_Done]) -> None:
         try:
-            while not self._stopped and self._take():
+            while self._take() and not self._stopped:
                 self._child = self._child or _Child(self._order)
                 try:
                     answer = self._child.ask(self._held)
@@ -173,7 +202,11 @@ class _Driver:
         """Have a few tasks in hand, towards the end one, so that all end at once; whether any."""
         with suppress(queue.Empty):
             while len(self._held) < min(IN_FLIGHT, 1 + self._todo.qsize() // self._jobs):
-                self._held.append(self._todo.get_nowait())
+                task = self._todo.get(block=not self._held)
+                if task is None:
+                    self._todo.put(None)  # for the others, too
+                    break
+                self._held.append(task)
         return bool(self._held)
 
     def check(self, patience: float) -> None:

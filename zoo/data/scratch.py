@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import zlib
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zoo import caches, locks
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from zoo.data.packs import Kept, Made
 
 SPACE = "Free space, or let ZOO_CACHE name a folder on another disk."
+#: how the names of scratch folders begin
+_PREFIX = "ingest-"
+
+
+@contextmanager
+def own_folder(scratch: Path) -> Iterator[Path]:
+    """A folder for scratch files, removed at the end of the block; those of killed processes go.
+
+    Raises:
+        StorageFault: it cannot be made.
+    """
+    for left in scratch.glob(f"{_PREFIX}*"):
+        caches.discard(left)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
+    except OSError as error:
+        message = f"Cannot make scratch files in {scratch}: {error.strerror or error}."
+        raise StorageFault(message, hint=SPACE) from error
+    with ExitStack() as stack:
+        # a mapping outlives its file's name; where it does not, whoever has mapped it removes it
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        with suppress(OSError):  # without locks nobody can tell that it is left, and it stays
+            stack.enter_context(locks.sharing(folder / caches.IN_USE)).admit()
+        yield folder
 
 
 class Scratch:
@@ -70,6 +99,10 @@ class Scratch:
         if not self._count:
             return np.zeros((0, *self.shape), np.uint8)
         return np.memmap(self.file, np.uint8, mode="c", shape=(self._count, *self.shape))
+
+    def shared(self) -> NDArray[np.uint8]:
+        """All rows `[count, *shape]` as they are at each moment, to be read only."""
+        return np.memmap(self.file, np.uint8, mode="r", shape=(self._count, *self.shape))
 
 
 def put(file: Path, row: int, array: NDArray[np.uint8]) -> int:

@@ -56,6 +56,9 @@ class OneBatch:
         del epoch
         return self.inputs[: len(samples) * self.rows]
 
+    def begin(self, samples: np.ndarray) -> None:
+        """See `zoo.training.feeds.Feed`."""
+
     def expect(self, samples: np.ndarray) -> None:
         """Nothing is to be done."""
 

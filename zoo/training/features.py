@@ -15,7 +15,7 @@ import PIL
 import torch
 
 from zoo import featurestore
-from zoo.data import augment, preprocess
+from zoo.data import augment, preprocess, stream
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
@@ -85,7 +85,9 @@ def set_scale(session: Session) -> None:
             session.listener.note(why)
     else:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        found = view_features(model.features, image_feed(session, once=True), np.arange(count), 1)
+        feed, some = image_feed(session, once=True), np.arange(count)
+        feed.begin(some)
+        found = view_features(model.features, feed, some, 1)
         _scale_by(session, found)
     session.timed("features", started)
 
@@ -110,9 +112,8 @@ def _train_features(session: Session) -> Tensor:
     kept = session.plan.kept_views
     if kept == 1:
         return _kept_still(session, "train", "features")
-    digests = [session.dataset.digests[row] for row in session.dataset.rows("train")]
-    batch = max(1, FEATURE_BATCH // kept)
-    return _kept(session, VIEWS, digests, extractor(session), batch, "features")
+    rows, batch = session.dataset.rows("train"), max(1, FEATURE_BATCH // kept)
+    return _kept(session, VIEWS, rows, extractor(session), batch, "features")
 
 
 def extractor(session: Session) -> Callable[[np.ndarray], Tensor]:
@@ -156,6 +157,7 @@ def split_features(
         return _kept_still(session, split, stage)[:, 0] * session.model.feature_scale
     rows = session.dataset.rows(split)
     progress = _counted(session, stage, len(rows)) if told else lambda _count: session.pause()
+    stream.expect(session.images.pixels, session.images.pixels_row[rows])
     found = pixel_features(
         session.model.features,
         session.images.pixels,
@@ -172,9 +174,8 @@ def split_features(
 def _kept_still(session: Session, split: str, stage: str) -> Tensor:
     """Features `[n, 1, D]` of a split's validation pixels, before scaling."""
     rows = session.dataset.rows(split)
-    digests = [session.dataset.digests[row] for row in rows]
     compute = _still_extractor(session, rows)
-    return _kept(session, STILL, digests, compute, FEATURE_BATCH, stage)
+    return _kept(session, STILL, rows, compute, FEATURE_BATCH, stage)
 
 
 def _still_extractor(session: Session, rows: np.ndarray) -> Callable[[np.ndarray], Tensor]:
@@ -196,7 +197,7 @@ def _still_extractor(session: Session, rows: np.ndarray) -> Callable[[np.ndarray
 def _kept(
     session: Session,
     kind: str,
-    digests: list[str],
+    rows: np.ndarray,
     compute: Callable[[np.ndarray], Tensor],
     batch: int,
     stage: str,
@@ -206,12 +207,13 @@ def _kept(
     Args:
         session: whose stores to use.
         kind: which of them.
-        digests: SHA-256 of the n files.
+        rows: of the n images in the data set.
         compute: the features `[b, K, D]` of some of the n.
         batch: greatest b.
         stage: what the listener hears of it.
     """
     store = session.stores[kind]
+    digests = [session.dataset.digests[row] for row in rows]
     found = store.find(digests)
     missing = np.array([place for place, one in enumerate(digests) if one not in found], int)
     views = session.plan.kept_views if kind == VIEWS else 1
@@ -222,6 +224,11 @@ def _kept(
         session.listener.begin(stage, len(missing) * views, "images")
     fresh: dict[str, np.ndarray] = {}
     saved = time.monotonic()
+    stream.expect(
+        *_pictures(
+            session, rows[missing], cropped=kind == VIEWS and recipe(session.plan) is not None
+        )
+    )
     try:
         for start in range(0, len(missing), batch):
             chosen = missing[start : start + batch]
@@ -275,11 +282,7 @@ def image_feed(
     plan, images = session.plan, session.images
     drawn = recipe(plan)
     rows = session.dataset.rows("train")
-    stored = (
-        (images.pixels, images.pixels_row[rows])
-        if drawn is None
-        else (images.canvases, images.canvas_row[rows])
-    )
+    stored = _pictures(session, rows, cropped=drawn is not None)
     pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
     if isinstance(pictures, Resident):
         session.listener.note(f"pictures: {len(rows)} stay on the device")
@@ -295,6 +298,16 @@ def image_feed(
         threads=cores(),
         ids=ids,
     )
+
+
+def _pictures(
+    session: Session, rows: np.ndarray, *, cropped: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Canvases (`cropped`) or validation pixels, and which of them some of the images have."""
+    images = session.images
+    if cropped:
+        return images.canvases, images.canvas_row[rows]
+    return images.pixels, images.pixels_row[rows]
 
 
 def recipe(plan: Plan) -> augment.Recipe | None:

@@ -39,6 +39,9 @@ class Feed(Protocol):
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """The input for these samples `[B]` in this epoch (from 0)."""
 
+    def begin(self, samples: np.ndarray) -> None:
+        """Told all samples that will be asked for, as of an epoch, in their order."""
+
     def expect(self, samples: np.ndarray) -> None:
         """Told which samples come next, while the device still computes the step before."""
 
@@ -67,8 +70,11 @@ class FeatureFeed:
         picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
         return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
 
-    def expect(self, samples: np.ndarray) -> None:
+    def begin(self, samples: np.ndarray) -> None:
         """Nothing is to be done: all features are there."""
+
+    def expect(self, samples: np.ndarray) -> None:
+        """Nor here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,10 @@ class ImageFeed:
     def kept(self, samples: np.ndarray, count: int) -> Tensor:
         """The first view of each of `count` epochs, normalised `[B·count, 3, H, W]`."""
         return self._made(samples, np.arange(count), np.zeros(count, np.int64))
+
+    def begin(self, samples: np.ndarray) -> None:
+        """Have the pictures decoded ahead where they are not kept."""
+        self.pictures.begin(samples)
 
     def expect(self, samples: np.ndarray) -> None:
         """Have the pictures sent ahead where they are not on the device."""

@@ -184,6 +184,7 @@ def run(
         )
         task.learner.trained.train()
         left = batches(order, phase.batch_size)[position.batch :]
+        task.feed.begin(order[position.batch * phase.batch_size :])
         for samples, following in zip_longest(left, left[1:]):
             _step(task, samples, ledger)
             if following is not None:

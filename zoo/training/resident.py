@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data import stream
+
 if TYPE_CHECKING:
     from zoo.training.device import Device
 
@@ -23,6 +25,9 @@ class Pictures(Protocol):
 
     def gather(self, samples: np.ndarray) -> Tensor:
         """Those of some samples, uint8 `[B, S, S, 3]`, on the device."""
+
+    def begin(self, samples: np.ndarray) -> None:
+        """Told all samples that will be asked for next, in their order."""
 
     def expect(self, samples: np.ndarray) -> None:
         """Told which samples the next `gather` is for, while the device is still at work."""
@@ -39,8 +44,11 @@ class Resident:
         rows = torch.from_numpy(np.asarray(samples))
         return self.pictures[rows.to(self.pictures.device, non_blocking=True)]
 
-    def expect(self, samples: np.ndarray) -> None:
+    def begin(self, samples: np.ndarray) -> None:
         """Nothing is to be done for what is there."""
+
+    def expect(self, samples: np.ndarray) -> None:
+        """Nor here."""
 
 
 @dataclass(slots=True)
@@ -48,7 +56,7 @@ class Streamed:
     """Pictures stay on the host; a batch is sent while the device computes the one before it.
 
     Args:
-        pictures: uint8 `[m, S, S, 3]`, mostly a memory map.
+        pictures: uint8 `[m, S, S, 3]`, mostly a memory map; a stream where not all are kept.
         rows: row of each of n samples in them.
         device: where they go.
     """
@@ -71,6 +79,10 @@ class Streamed:
             ahead[1].record_stream(here)
         return ahead[1]
 
+    def begin(self, samples: np.ndarray) -> None:
+        """Have those decoded ahead that are not kept."""
+        stream.expect(self.pictures, self.rows[samples])
+
     def expect(self, samples: np.ndarray) -> None:
         """Send these ahead; on a CPU there is nowhere to send them."""
         if not self.device.accelerator:
@@ -89,7 +101,7 @@ class Streamed:
         read = torch.empty(
             (len(samples), *self.pictures.shape[1:]), dtype=torch.uint8, pin_memory=pinned
         )
-        np.take(self.pictures, self.rows[samples], axis=0, out=read.numpy(), mode="clip")
+        self.pictures.take(self.rows[samples], axis=0, out=read.numpy(), mode="clip")
         return read
 
 
@@ -108,6 +120,7 @@ def placed(pictures: np.ndarray, rows: np.ndarray, device: Device) -> Resident |
         return Streamed(pictures, rows, device)
     there = torch.empty((len(rows), *pictures.shape[1:]), dtype=torch.uint8, device=device.torch)
     part = max(1, _PART // each)
+    stream.expect(pictures, rows)
     for start in range(0, len(rows), part):
         chosen = pictures[rows[start : start + part]]
         there[start : start + part].copy_(torch.from_numpy(chosen))
