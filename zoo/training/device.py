@@ -14,6 +14,9 @@ from zoo.errors import Unavailable, UsageError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+#: how the host's allocator, Apple's and CUDA's own say it, which have no exception for it
+_NO_MEMORY = ("can't allocate memory", "MPS backend out of memory", "CUDA error: out of memory")
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -152,7 +155,17 @@ def _title(name: str) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch says that memory ran out, on the device or on the host."""
     words = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in words
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(said in words for said in _NO_MEMORY)
+    )
+
+
+def release(device: torch.device) -> None:
+    """Give back the memory of a device that torch keeps for later, in pieces of other sizes."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def settle_modes(device: Device, *, deterministic: bool) -> None:

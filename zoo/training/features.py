@@ -87,7 +87,9 @@ def set_scale(session: Session) -> None:
         count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
         feed, some = image_feed(session, once=True), np.arange(count)
         feed.begin(some)
+        before = model.at_once
         found = view_features(model.features, feed, some, 1)
+        _say_pieces(session, "features", before)
         _scale_by(session, found)
     session.timed("features", started)
 
@@ -157,6 +159,7 @@ def split_features(
         return _kept_still(session, split, stage)[:, 0] * session.model.feature_scale
     rows = session.dataset.rows(split)
     progress = _counted(session, stage, len(rows)) if told else lambda _count: session.pause()
+    before = session.model.at_once
     stream.expect(session.images.pixels, session.images.pixels_row[rows])
     found = pixel_features(
         session.model.features,
@@ -168,6 +171,7 @@ def split_features(
     )
     if told:
         session.listener.end()
+    _say_pieces(session, stage, before)
     return found
 
 
@@ -223,7 +227,13 @@ def _kept(
     if len(missing):
         session.listener.begin(stage, len(missing) * views, "images")
     fresh: dict[str, np.ndarray] = {}
-    saved = time.monotonic()
+    before, saved = session.model.at_once, time.monotonic()
+
+    def keep() -> None:
+        # In smaller batches kernels round otherwise, and what is kept has the bits of whole ones.
+        if fresh and not session.model.at_once:
+            store.add(list(fresh), np.stack(list(fresh.values())))
+
     stream.expect(
         *_pictures(
             session, rows[missing], cropped=kind == VIEWS and recipe(session.plan) is not None
@@ -236,20 +246,30 @@ def _kept(
             fresh |= {digests[place]: one for place, one in zip(chosen, made, strict=True)}
             session.forwards += len(chosen) * views
             if time.monotonic() - saved >= _KEEP_SECONDS:
-                store.add(list(fresh), np.stack(list(fresh.values())))
+                keep()
                 found |= fresh
                 fresh.clear()
                 saved = time.monotonic()
             session.listener.advance(len(chosen) * views)
             session.pause()
     finally:
-        if fresh:
-            store.add(list(fresh), np.stack(list(fresh.values())))
+        keep()
     session.listener.end()
+    _say_pieces(session, stage, before)
     found = {**found, **fresh}
     if not digests:
         return torch.empty(0, views, session.proof.features)
     return session.device.tensor_to(torch.from_numpy(np.stack([found[one] for one in digests])))
+
+
+def _say_pieces(session: Session, stage: str, before: int) -> None:
+    """Say that memory ran out while features were computed, if it did."""
+    now = session.model.at_once
+    if now != before:
+        session.listener.note(
+            f"memory: {stage} are computed of {now} images at once; their last digits may differ "
+            "from those of larger batches, and they are not kept for later runs"
+        )
 
 
 def _counted(session: Session, stage: str, total: int) -> Callable[[int], None]:

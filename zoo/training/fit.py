@@ -13,16 +13,11 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from zoo.contracts import Batch, HeadOutput
-from zoo.data import draws
 from zoo.encoding import line
 from zoo.errors import Diverged
 from zoo.history import EpochRecord
 from zoo.training import optimise
-from zoo.training.assemble import Maker, loss_terms, total_loss
+from zoo.training.gradients import Gradients
 from zoo.training.ledger import Entry, Ledger
 from zoo.training.order import batches, epoch_order
 
@@ -30,8 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy as np
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from zoo.contracts import HeadOutput
+    from zoo.training.assemble import Maker
     from zoo.training.device import Device
     from zoo.training.feeds import Feed
 
@@ -79,6 +77,7 @@ class Learner:
         blame: whom a fault of the loss belongs to.
         groups: parameters to optimise, by part.
         device: where it runs.
+        coupled: whether the loss's value for a sample depends on the others of its batch.
     """
 
     trained: nn.Module
@@ -87,6 +86,7 @@ class Learner:
     blame: Maker
     groups: dict[str, list[tuple[str, nn.Parameter]]]
     device: Device
+    coupled: bool = False
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training changes, by name: modules' and the loss's tensors."""
@@ -121,6 +121,7 @@ class Position:
         best: best figure of the metric; None before the first.
         best_epoch: from 1; 0 before the first.
         solved: how a solve ended (see `zoo.training.solve`); empty where there is none.
+        micro_batch: samples that go through at once since memory ran out; 0 for a whole batch.
     """
 
     epoch: int = 0
@@ -132,11 +133,12 @@ class Position:
     best: float | None = None
     best_epoch: int = 0
     solved: dict[str, float] = field(default_factory=dict)
+    micro_batch: int = 0
 
 
 @dataclass(slots=True)
 class Task:
-    """A phase in progress: everything that `run` advances."""
+    """A phase in progress: everything that `run` advances; `note` hears what a user should know."""
 
     phase: Phase
     learner: Learner
@@ -148,6 +150,7 @@ class Task:
     optimizer: Optimizer
     position: Position = field(default_factory=Position)
     best_state: dict[str, Tensor] = field(default_factory=dict)
+    note: Callable[[str], None] = lambda _words: None
 
 
 def run(
@@ -167,9 +170,10 @@ def run(
 
     Raises:
         Diverged: a loss is not finite; nothing was updated with it.
+        OutOfMemory: the smallest piece of a batch does not fit into memory.
     """
     phase, position = task.phase, task.position
-    ledger = Ledger(task.learner.device.torch)
+    ledger, gradients = Ledger(task.learner.device.torch), Gradients(task)
 
     def look() -> None:
         for entry in ledger.look():
@@ -186,7 +190,7 @@ def run(
         left = batches(order, phase.batch_size)[position.batch :]
         task.feed.begin(order[position.batch * phase.batch_size :])
         for samples, following in zip_longest(left, left[1:]):
-            _step(task, samples, ledger)
+            _step(task, samples, gradients, ledger)
             if following is not None:
                 task.feed.expect(following)
             position.batch += 1
@@ -212,41 +216,14 @@ def vacuous_terms(position: Position) -> tuple[str, ...]:
     return tuple(name for name, peak in position.peaks.items() if peak <= _VACUOUS)
 
 
-def _step(task: Task, samples: np.ndarray, ledger: Ledger) -> None:
+def _step(task: Task, samples: np.ndarray, gradients: Gradients, ledger: Ledger) -> None:
     """One optimiser step, all of it left to the device: nothing here waits for a number."""
-    phase, learner, position, optimizer = task.phase, task.learner, task.position, task.optimizer
-    # Dropout and the like: a function of where the step stands, not of what ran before.
-    learner.device.seed(int(draws.bits(phase.seed, f"{phase.name}/torch", position.step)) >> 1)
-    inputs = task.feed.batch(position.epoch, samples)
-    optimise.set_rate(optimizer, position.step, phase.recipe)
-    with learner.device.autocast():
-        output = learner.forward(inputs)
-        terms = loss_terms(learner.blame, learner.loss, output, batch_of(task, samples))
-    terms = {name: term.float() for name, term in terms.items()}
-    optimizer.zero_grad(set_to_none=True)
-    total_loss(learner.blame, terms).backward()  # type: ignore[no-untyped-call]
-    norm = optimise.clip(optimizer, phase.recipe.clip)
+    optimizer, recipe = task.optimizer, task.phase.recipe
+    optimise.set_rate(optimizer, task.position.step, recipe)
+    terms = gradients.of(samples)
+    norm = optimise.clip(optimizer, recipe.clip)
     ledger.note(optimizer, samples, terms, norm)
     optimizer.step()
-
-
-def batch_of(task: Task, samples: np.ndarray) -> Batch:
-    """What the loss is told of these samples beside the head's output."""
-    device = task.learner.device
-    rows = torch.from_numpy(samples)
-    weights = task.weights
-    return Batch(
-        target=device.tensor_to(torch.from_numpy(task.targets[samples])),
-        samples=device.tensor_to(rows),
-        epoch=task.position.epoch,
-        weight=None
-        if weights is None
-        else device.tensor_to(torch.from_numpy(weights[samples]).float()),
-        extras={
-            name: device.tensor_to(values[rows.to(values.device)])
-            for name, values in task.extras.items()
-        },
-    )
 
 
 def _account(task: Task, entry: Entry, name_samples: Callable[[np.ndarray], list[str]]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from zoo.data import draws
 from zoo.training import optimise
-from zoo.training.fit import batch_of
+from zoo.training.gradients import batch_of
 from zoo.training.order import batches, epoch_order
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.training.fold import Folding, fold
+from zoo.training.memory import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +44,8 @@ class Model(nn.Module):
     folds: bool = False
     #: what came of it; None before the first image
     folding: Folding | None = None
+    #: images that go through the backbone at once since memory ran out; 0 for all that are given
+    at_once: int = 0
 
     def __init__(self, backbone: nn.Module, head: nn.Module, blame: tuple[Blame, Blame]) -> None:
         """Join the two; the feature scale is 1 until it is measured."""
@@ -63,8 +66,22 @@ class Model(nn.Module):
             if self.folds and self.folding is None:
                 self.folding = fold(self.backbone, (images.shape[-2], images.shape[-1]))
             backbone = self.folding.module if self.folding else self.backbone
-            found = backbone(images).float()
+            given = backbone(images) if torch.is_grad_enabled() else self._fitting(backbone, images)
+            found = given.float()
             return found.view(-1, views, found.shape[-1])
+
+    def _fitting(self, backbone: nn.Module, images: Tensor) -> Tensor:
+        """Images `[M, 3, H, W]` → `[M, D]` without gradients, in pieces where memory runs out."""
+        most = min(self.at_once or len(images), len(images))
+
+        def attempt(size: int) -> Tensor:
+            found = [backbone(part) for part in images.split(size)]
+            return torch.cat(found) if len(found) > 1 else found[0]
+
+        given, fits = fitting(attempt, most, device=images.device)
+        if fits < most:
+            self.at_once = fits
+        return given
 
     def answer(self, features: Tensor) -> HeadOutput:
         """Scaled features `[N, V, D]` → `HeadOutput`."""
@@ -107,6 +124,11 @@ def thaw(model: Model, *, norms_still: bool) -> None:
     model.backbone.requires_grad_(requires_grad=True)
     norms = [module for module in model.backbone.modules() if isinstance(module, _NORMS)]
     model.hold_still(norms if norms_still else ())
+
+
+def trains_norms(module: nn.Module) -> bool:
+    """Whether it has a BatchNorm that normalises by the batch at hand."""
+    return any(one.training and isinstance(one, _NORMS) for one in module.modules())
 
 
 def fingerprint(module: nn.Module) -> str:

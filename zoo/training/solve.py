@@ -24,7 +24,8 @@ from torch import Tensor
 
 from zoo.errors import Diverged
 from zoo.training.assemble import loss_terms, total_loss
-from zoo.training.fit import Position, batch_of, named, record_of, timed
+from zoo.training.fit import Position, named, record_of, timed
+from zoo.training.gradients import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zoo.components import at
 from zoo.contracts import HeadContext, LossContext
 from zoo.errors import Stopped
 from zoo.phases import decide
@@ -132,6 +133,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
             blame=session.makers[2],
             groups=groups,
             device=device.in_full if probing else device,
+            coupled=at(plan.loss.component.batch_coupled, plan.loss.options),
         ),
         feed=feed,
         targets=targets,
@@ -139,6 +141,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         extras=session.extras,
         validate=_validation(session, probing=probing),
         optimizer=optimise.build(groups, how),
+        note=session.listener.note,
     )
 
 
@@ -310,6 +313,7 @@ def _account(session: Session, task: fit.Task) -> dict[str, Any]:
         "stopped_early": position.epoch < phase.epochs,
         "vacuous_terms": list(vacuous),
         "solver": solved,
+        "micro_batch": position.micro_batch or None,
     }
 
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
 from zoo_losses.ce import cross_entropy, weighted_mean
 
@@ -50,7 +49,11 @@ def kl(p: Tensor, log_q: Tensor) -> Tensor:
 
 def smoothed(target: Tensor, classes: int, epsilon: float) -> Tensor:
     """`(1-ε) label + ε/C`, `[N, C]` float32, of indices `[N]` or distributions `[N, C]`."""
-    label = target if target.is_floating_point() else F.one_hot(target, classes)
+    if target.is_floating_point():
+        label = target
+    else:
+        # `F.one_hot` would, on some devices, make the host wait to check the labels.
+        label = target[:, None] == torch.arange(classes, device=target.device)
     return (1 - epsilon) * label.float() + epsilon / classes
 
 
