@@ -214,7 +214,11 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
     size = max(1, FEATURE_BATCH // kept)
     for start in range(0, len(samples), size):
         chosen = samples[start : start + size]
-        images = feed.kept(_filled(chosen, size), kept)
+        images = feed.kept(chosen, kept)
+        if len(chosen) < size:  # filled when they are made: what is not kept is decoded once
+            images = images.reshape(len(chosen), kept, *images.shape[1:])
+            images = images[_filled(np.arange(len(chosen)), size)].flatten(0, 1)
+            images = images.contiguous(memory_format=feed.device.memory_format)
         with feed.device.autocast():
             found.append(forward(images, kept)[: len(chosen)])
     return torch.cat(found) if found else torch.empty(0, kept, 0)
