@@ -82,10 +82,11 @@ def choose(wanted: str, kind: str, left: int, enough: float) -> tuple[bool, str]
 
 def key(plan: Plan, phase: PhasePlan) -> str:
     """What a phase's kernels are known by: all that they depend on, as one word."""
-    device = [plan.device.get(one) for one in ("title", "precision", "channels_last", "torch")]
+    device = [plan.device.get(one) for one in ("title", "precision", "torch")]
     batch = [phase.batch_size * plan.views, *plan.preprocess.size]
     backbone = [plan.backbone.title, dict(plan.backbone.options), phase.freeze_bn]
-    facts = json.dumps([device, batch, backbone], sort_keys=True)
+    layout = plan.settings.get("channels_last")
+    facts = json.dumps([device, batch, backbone, layout], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
