@@ -159,7 +159,7 @@ def _compiled(plan: Plan, phase: PhasePlan) -> PhasePlan:
     warm = compiling.is_warm(compiling.key(plan, phase))
     wanted, why = compiling.choose(
         str(plan.settings.get("compile", "off")),
-        str(plan.device["name"]).partition(":")[0],
+        str(plan.device.get("name", "")).partition(":")[0],
         phase.epochs * plan.counts.images * plan.views,
         compiling.break_even(facts.layout, facts.params, plan.preprocess.size, warm=warm),
     )
