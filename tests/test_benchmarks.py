@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -122,3 +123,59 @@ def test_an_arm_that_is_not_there_is_refused(
     with pytest.raises(SystemExit):
         peers.settled(["--data", "x", "--train", "full", "--only", "sklearn"])
     assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("scripts", "tiny")
+def test_the_loop_by_hand_takes_as_many_steps_as_zoos(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import loop
+    from tiny_parts import Net  # type: ignore[import-not-found]  # on the path while tiny is
+
+    trained: list[int] = []
+    forward = Net.forward
+
+    def counted(net: Any, given: Any) -> Any:  # noqa: ANN401 - a module and tensors
+        if net.training:
+            trained.append(len(given))
+        return forward(net, given)
+
+    monkeypatch.setattr(Net, "forward", counted)
+    asked = Namespace(data=str(images), pairs=2, steps=3, device="cpu", batch_size=4, image_size=32)
+    found = loop.measure("tiny/net+linear+ce", asked)
+    assert len(found) == 2
+    assert all(side.clock > 0 for pair in found for side in pair)
+    # Two sides, a pair of blocks to warm up and two that count.
+    assert trained == [4] * (2 * 3 * 3)
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(("ratio", "code"), [(1.02, 0), (1.05, 1)])
+def test_a_loop_that_costs_more_than_the_aim_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ratio: float, code: int
+) -> None:
+    import loop
+
+    pairs = [(loop.Block(ratio * one, 9.0), loop.Block(float(one), 1.0)) for one in range(1, 25)]
+
+    def measured(*_: object) -> object:
+        return pairs
+
+    monkeypatch.setattr(loop, "measure", measured)
+    monkeypatch.setattr(sys, "argv", ["loop.py", "--spec", "a+b+c"])
+    assert loop.main() == code
+    shown = f"clock: {ratio:.4f} of the loop by hand, below {ratio:.4f} with 95 % confidence"
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("scripts")
+def test_the_bound_is_above_the_mean_and_falls_with_the_number_of_pairs() -> None:
+    import loop
+
+    few, many = [1.0, 1.1] * 10, [1.0, 1.1] * 100
+    (mean, above), (same, nearer) = loop.bounded(few), loop.bounded(many)
+    assert mean == pytest.approx(1.05)
+    assert same == pytest.approx(1.05)
+    # 1.645 standard deviations of a mean of 20, and of 200.
+    assert above == pytest.approx(1.05 + 1.645 * 0.05 / 20**0.5, abs=0.003)
+    assert nearer == pytest.approx(1.05 + 1.645 * 0.05 / 200**0.5, abs=0.001)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ABOUT = {
     "catalog": "what the installed plugins offer",
+    "compiled": "kernels of compiled networks",
     "features": "what frozen backbones made of images",
     "hashes": "hashes of files that have not changed since",
     "pictures": "images of data sets, decoded",

@@ -199,9 +199,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
         phases: those of a run that goes on; decided anew where there are none.
     """
     layout = plan.backbone.component.facts.layout
-    device = hot.room("device").choose(
-        str(plan["device"]), str(plan["precision"]), str(plan["channels_last"]), layout=layout
-    )
+    device = _device(plan, layout)
     counts = DataCounts(
         dataset.classes,
         dataset.counts("train"),
@@ -223,7 +221,17 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
             class_counts=counts.train,
             extras=plan.extras,
         )
+    if not layout:  # only the modules themselves can tell
+        device = _device(plan, proof.layout)
+        plan = replace(plan, device=hot.room("device").description(device))
     return Draft(plan, dataset, proof, device)
+
+
+def _device(plan: Plan, layout: str) -> Device:
+    """Where a plan's backbone, of this layout, is computed."""
+    wanted = (str(plan[name]) for name in ("device", "precision", "channels_last"))
+    chosen: Device = hot.room("device").choose(*wanted, layout=layout)
+    return chosen
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class PhasePlan:
         patience: epochs without improvement before stopping; 0 for never.
         select: `last` or `best`.
         freeze_bn: batch norm keeps its pretrained statistics.
+        compile: the backbone is compiled before it is trained.
         reasons: why, for each value that the engine decided.
     """
 
@@ -80,6 +81,7 @@ class PhasePlan:
     patience: int
     select: str
     freeze_bn: bool = False
+    compile: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def steps_per_epoch(self, images: int) -> int:

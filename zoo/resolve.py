@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo import encoding, grid, ports
+from zoo import compiling, encoding, grid, ports
 from zoo.components import KINDS, Component, Kind, Preprocess, Value, Weights
 from zoo.errors import BadData, InputMissing, Unavailable, UnknownName, UsageError
 from zoo.names import preferences
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zoo.index import Catalog
+    from zoo.phases import PhasePlan
     from zoo.registry import Entry, Registry
 
 COMMAND_LINE = "command line"
@@ -142,7 +143,28 @@ def settle(plan: Plan, counts: DataCounts, device: Mapping[str, Any], *, acceler
         features=plan.backbone.component.facts.features,
         convex=_convex(plan.head, plan.loss),
     )
-    return replace(plan, counts=counts, device=dict(device), phases=phases)
+    plan = replace(plan, counts=counts, device=dict(device))
+    return replace(plan, phases=tuple(_compiled(plan, phase) for phase in phases))
+
+
+def _compiled(plan: Plan, phase: PhasePlan) -> PhasePlan:
+    """A phase, decided whether its backbone is compiled; a frozen one never is.
+
+    Its features must be those that the finished model gives.
+    """
+    if phase.name == "probe":
+        return phase
+    assert plan.counts is not None  # noqa: S101 - settled before
+    facts = plan.backbone.component.facts
+    warm = compiling.is_warm(compiling.key(plan, phase))
+    wanted, why = compiling.choose(
+        str(plan.settings.get("compile", "off")),
+        str(plan.device.get("name", "")).partition(":")[0],
+        phase.epochs * plan.counts.images * plan.views,
+        compiling.break_even(facts.layout, facts.params, plan.preprocess.size, warm=warm),
+    )
+    reasons = {**phase.reasons, "compile": why} if why else phase.reasons
+    return replace(phase, compile=wanted, reasons=reasons)
 
 
 def _option_values(

@@ -128,6 +128,13 @@ SETTINGS: dict[str, Option] = {
         "bf16",
     ),
     "channels_last": _choice("memory layout of convolutional networks", "auto", "on", "off"),
+    "compile": _choice(
+        "compile the backbone before the whole network is trained; auto: on CUDA, where the images "
+        "left make up for the time it takes",
+        "auto",
+        "on",
+        "off",
+    ),
     "workers": _whole("processes that decode images", 0, 1024),
     "seed": _whole(
         "seed of the split, the order, the augmentation and the head", 0, 2**32 - 1, default=0

@@ -15,7 +15,7 @@ from zoo import ports
 from zoo.components import KINDS
 from zoo.errors import PluginFault, SpecError
 from zoo.index import Listed, load_target
-from zoo.training.assemble import Maker, Proof, build_model, prove
+from zoo.training.assemble import Maker, Proof, build_model, layout_of, prove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,11 +79,27 @@ def test_a_proof_says_widths_parameters_and_terms() -> None:
         features=6,
         embedding=0,
         backbone_params=3 * 6 + 6,
+        layout="token",
         head_params=6 * 3 + 3,
         loss_params=0,
         unused=(),
         terms=("ce",),
     )
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ((nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), "conv"),
+        ((nn.Conv2d(3, 8, 3), nn.Linear(8, 100)), "token"),
+        ((nn.Conv1d(3, 8, 3),), "token"),
+        ((), "token"),
+    ],
+)
+def test_a_backbones_layout_is_where_most_of_its_parameters_are(
+    layers: tuple[nn.Module, ...], expected: str
+) -> None:
+    assert layout_of(nn.Sequential(*layers)) == expected
 
 
 def test_a_proof_draws_no_number_that_training_would_miss() -> None:

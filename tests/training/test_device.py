@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,8 +75,11 @@ def test_one_card_too_many_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", "Card".format)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    card = SimpleNamespace(total_memory=24 * 10**9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", {torch.device("cuda"): card}.get)
     found = choose("auto", "auto", "auto", layout="conv")
     assert (found.name, found.title, found.precision) == ("cuda", "Card", "bf16")
+    assert found.memory == description(found)["memory"] == 24 * 10**9
     assert found.accelerator
     with pytest.raises(Unavailable, match="cuda:1"):
         choose("cuda:1", "auto", "auto", layout="conv")

@@ -15,7 +15,13 @@ import zoo
 from zoo.data.augment import Recipe
 from zoo.training import feeds
 from zoo.training.device import Device, choose
-from zoo.training.feeds import FeatureFeed, ImageFeed, pixel_features, view_features
+from zoo.training.feeds import (
+    FeatureFeed,
+    ImageFeed,
+    feature_batch,
+    pixel_features,
+    view_features,
+)
 from zoo.training.inputs import normalise
 from zoo.training.model import Model
 from zoo.training.resident import Streamed, placed
@@ -254,3 +260,35 @@ def test_all_batches_of_features_have_the_same_shape() -> None:
     assert found.shape == (count, 2)
     assert view_features(forward, shown, np.arange(5), 8).shape == (5, 8, 2)
     assert seen == [size, size, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("size", "gigabytes", "expected"),
+    [
+        ((224, 224), 0, 32),
+        ((224, 224), 8, 32),
+        ((224, 224), 24, 64),
+        ((224, 224), 80, 256),
+        ((448, 448), 80, 64),
+        ((64, 64), 8, 256),
+        ((1024, 1024), 80, 32),
+    ],
+)
+def test_features_are_computed_in_batches_that_a_devices_memory_bears(
+    size: tuple[int, int], gigabytes: int, expected: int
+) -> None:
+    assert feature_batch(size, gigabytes * 10**9) == expected
+
+
+def test_a_device_with_memory_of_its_own_computes_features_in_larger_batches() -> None:
+    seen: list[int] = []
+
+    def forward(given: Tensor, views: int) -> Tensor:
+        seen.append(len(given) // views)
+        return given.new_zeros(len(given) // views, views, 2)
+
+    large = replace(CPU, memory=80 * 10**9)
+    pixels, shown = many(5, large)
+    pixel_features(forward, pixels, np.arange(5), PREPROCESS, large, lambda _: None)
+    view_features(forward, shown, np.arange(5), 8)
+    assert seen == [256, 32]

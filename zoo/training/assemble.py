@@ -88,6 +88,8 @@ class Proof:
         features: D.
         embedding: E; 0 without embeddings.
         backbone_params: parameters of the backbone.
+        layout: `conv` or `token`, by where most of the backbone's parameters are; see
+            `Facts.layout`.
         head_params: parameters of the head that the loss trains.
         loss_params: the loss's own parameters.
         unused: names of the head's parameters that the loss never reaches; they are left out of
@@ -98,6 +100,7 @@ class Proof:
     features: int
     embedding: int
     backbone_params: int
+    layout: str
     head_params: int
     loss_params: int
     unused: tuple[str, ...]
@@ -128,7 +131,7 @@ def prove(
         SpecError: the loss never trains the parameters behind `logits`.
     """
     backbone, head, loss = makers
-    width, params = prove_backbone(backbone, size)
+    width, params, layout = prove_backbone(backbone, size)
     context = HeadContext(features=width, classes=classes, views=views)
     prove_head(head, context, 1)  # what prediction gives it
     output = prove_head(head, context, views)
@@ -138,6 +141,7 @@ def prove(
         features=width,
         embedding=embedding,
         backbone_params=params,
+        layout=layout,
         head_params=reached.head_params,
         loss_params=reached.loss_params,
         unused=reached.unused,
@@ -145,8 +149,8 @@ def prove(
     )
 
 
-def prove_backbone(backbone: Maker, size: tuple[int, int]) -> tuple[int, int]:
-    """Width D of a backbone's features and its number of parameters, on the meta device.
+def prove_backbone(backbone: Maker, size: tuple[int, int]) -> tuple[int, int, str]:
+    """Width D of a backbone's features, number of parameters and layout, on the meta device.
 
     Raises:
         PluginFault: it gives anything but `[N, D]`, or another D than declared.
@@ -162,7 +166,15 @@ def prove_backbone(backbone: Maker, size: tuple[int, int]) -> tuple[int, int]:
     if backbone.features not in (None, shape[1]):
         message = f"{backbone.title} declares {backbone.features} features and gives {shape[1]}."
         raise PluginFault(message, hint="Report it to the plugin's author.")
-    return shape[1], sum(parameter.numel() for parameter in module.parameters())
+    return shape[1], sum(parameter.numel() for parameter in module.parameters()), layout_of(module)
+
+
+def layout_of(backbone: nn.Module) -> str:
+    """`conv` where most parameters are those of two-dimensional convolutions, else `token`."""
+    whole = sum(parameter.numel() for parameter in backbone.parameters())
+    convolutions = [one for one in backbone.modules() if isinstance(one, nn.Conv2d)]
+    theirs = sum(one.weight.numel() for one in convolutions)
+    return "conv" if 2 * theirs > whole else "token"
 
 
 def prove_head(head: Maker, context: HeadContext, views: int) -> HeadOutput:

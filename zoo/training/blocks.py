@@ -20,7 +20,7 @@ import torch
 
 from zoo.speed import Lap, Rate, Share, Stage
 from zoo.training import features, fit, solve, threads, train
-from zoo.training.feeds import FEATURE_BATCH, ImageFeed
+from zoo.training.feeds import ImageFeed
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
 
@@ -112,7 +112,7 @@ def _features(session: Session, seconds: float) -> Stage:
     """Forward passes of the frozen backbone; the session has some of their features afterwards."""
     model, device, kept = session.model.eval(), session.device, session.plan.kept_views
     extract, feed = features.extractor(session), _kept_feed(session)
-    size = min(max(1, FEATURE_BATCH // kept), len(session.dataset.rows("train")))
+    size = min(max(1, features.batch_size(session) // kept), len(session.dataset.rows("train")))
     resident = feed.made(0, np.arange(size))
     made: list[Tensor] = []
 

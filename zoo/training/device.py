@@ -28,6 +28,7 @@ class Device:
         precision: `fp32`, or `bf16` for autocast in bfloat16.
         channels_last: whether images and convolutions are laid out channels last.
         reasons: one sentence for each of the three choices.
+        memory: its own, in all, bytes; 0 where it has none, or where that is not known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Device:
     precision: str
     channels_last: bool
     reasons: tuple[str, ...]
+    memory: int = 0
 
     @property
     def torch(self) -> torch.device:
@@ -108,7 +110,8 @@ def choose(wanted: str, precision: str, channels_last: str, *, layout: str) -> D
     why_layout = f"channels_last = {channels_last}"
     if channels_last == "auto":
         why_layout = "convolutions run faster channels last" if last else "no convolutions to speed"
-    return Device(name, _title(name), precise, last, (why_device, why_precision, why_layout))
+    reasons = why_device, why_precision, why_layout
+    return Device(name, _title(name), precise, last, reasons, _memory(name))
 
 
 def _device(wanted: str) -> tuple[str, str]:
@@ -152,6 +155,12 @@ def _title(name: str) -> str:
     return "Apple GPU" if name == "mps" else f"CPU, {torch.get_num_threads()} threads"
 
 
+def _memory(name: str) -> int:
+    if not name.startswith("cuda"):
+        return 0
+    return int(torch.cuda.get_device_properties(torch.device(name)).total_memory)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch says that memory ran out, on the device or on the host."""
     words = str(error)
@@ -192,6 +201,7 @@ def description(device: Device) -> dict[str, Any]:
         "title": device.title,
         "precision": device.precision,
         "channels_last": device.channels_last,
+        "memory": device.memory,
         "reasons": list(device.reasons),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -20,7 +20,7 @@ from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
-from zoo.training.feeds import FEATURE_BATCH, ImageFeed, pixel_features, view_features
+from zoo.training.feeds import ImageFeed, feature_batch, pixel_features, view_features
 from zoo.training.fold import RULE
 from zoo.training.inputs import normalise
 from zoo.training.model import fingerprint, freeze
@@ -114,7 +114,7 @@ def _train_features(session: Session) -> Tensor:
     kept = session.plan.kept_views
     if kept == 1:
         return _kept_still(session, "train", "features")
-    rows, batch = session.dataset.rows("train"), max(1, FEATURE_BATCH // kept)
+    rows, batch = session.dataset.rows("train"), max(1, batch_size(session) // kept)
     return _kept(session, VIEWS, rows, extractor(session), batch, "features")
 
 
@@ -125,6 +125,11 @@ def extractor(session: Session) -> Callable[[np.ndarray], Tensor]:
         return _still_extractor(session, session.dataset.rows("train"))
     feed = kept_views_feed(session)
     return lambda samples: view_features(session.model.raw_features, feed, samples, kept)
+
+
+def batch_size(session: Session) -> int:
+    """How many images' features are computed at a time."""
+    return feature_batch(session.plan.preprocess.size, session.device.memory)
 
 
 def kept_views_feed(session: Session) -> ImageFeed:
@@ -179,7 +184,7 @@ def _kept_still(session: Session, split: str, stage: str) -> Tensor:
     """Features `[n, 1, D]` of a split's validation pixels, before scaling."""
     rows = session.dataset.rows(split)
     compute = _still_extractor(session, rows)
-    return _kept(session, STILL, rows, compute, FEATURE_BATCH, stage)
+    return _kept(session, STILL, rows, compute, batch_size(session), stage)
 
 
 def _still_extractor(session: Session, rows: np.ndarray) -> Callable[[np.ndarray], Tensor]:

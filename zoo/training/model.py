@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     #: says in whose code an exception was raised
     Blame = Callable[[str], AbstractContextManager[None]]
+    #: images `[M, 3, H, W]` → features `[M, D]`
+    Through = Callable[[Tensor], Tensor]
 
 _NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001 - the only name of what all of them are
 
@@ -56,16 +58,18 @@ class Model(nn.Module):
         self._blame = blame
         self._still: tuple[nn.Module, ...] = ()
 
-    def features(self, images: Tensor, views: int = 1) -> Tensor:
+    def features(self, images: Tensor, views: int = 1, through: Through | None = None) -> Tensor:
         """Images `[N·V, 3, H, W]` → scaled features `[N, V, D]`, float32."""
-        return self.raw_features(images, views) * self.feature_scale
+        return self.raw_features(images, views, through) * self.feature_scale
 
-    def raw_features(self, images: Tensor, views: int = 1) -> Tensor:
+    def raw_features(
+        self, images: Tensor, views: int = 1, through: Through | None = None
+    ) -> Tensor:
         """Likewise, before they are scaled: they depend on the backbone and the image alone."""
         with self._blame[0]("fails on images"):
             if self.folds and self.folding is None:
                 self.folding = fold(self.backbone, (images.shape[-2], images.shape[-1]))
-            backbone = self.folding.module if self.folding else self.backbone
+            backbone = through or (self.folding.module if self.folding else self.backbone)
             given = backbone(images) if torch.is_grad_enabled() else self._fitting(backbone, images)
             found = given.float()
             return found.view(-1, views, found.shape[-1])
@@ -89,9 +93,12 @@ class Model(nn.Module):
             output: HeadOutput = self.head(features)
         return output
 
-    def forward(self, images: Tensor, views: int = 1) -> HeadOutput:
-        """Images `[N·V, 3, H, W]` → `HeadOutput` for N samples."""
-        return self.answer(self.features(images, views))
+    def forward(self, images: Tensor, views: int = 1, through: Through | None = None) -> HeadOutput:
+        """Images `[N·V, 3, H, W]` → `HeadOutput` for N samples.
+
+        With `through`, that takes the backbone's place: the same, compiled.
+        """
+        return self.answer(self.features(images, views, through))
 
     def hold_still(self, modules: Iterable[nn.Module]) -> None:
         """Keep these modules in eval mode through every later `train()`."""

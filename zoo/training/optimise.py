@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-_FUSED = {"cpu", "cuda"}
+#: where torch has one kernel for all parameters; only those obey `found_inf` (see `ledger`)
+_FUSED = {"cpu", "cuda", "mps"}
 #: steps that L-BFGS remembers, at least and at most (measured: 40 need half the evaluations of 10),
 #: and so many numbers of memory in between
 HISTORY = (5, 40)
