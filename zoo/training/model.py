@@ -74,7 +74,7 @@ class Model(nn.Module):
             found = given.float()
             return found.view(-1, views, found.shape[-1])
 
-    def _fitting(self, backbone: nn.Module, images: Tensor) -> Tensor:
+    def _fitting(self, backbone: Through, images: Tensor) -> Tensor:
         """Images `[M, 3, H, W]` → `[M, D]` without gradients, in pieces where memory runs out."""
         most = min(self.at_once or len(images), len(images))
 
