@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import folders
+from zoo.errors import StorageFault
+from zoo.files import write_bytes
 
 if TYPE_CHECKING:
     from zoo.phases import PhasePlan
@@ -105,8 +107,8 @@ def remember(word: str) -> None:
     """Note that kernels of this key are there; where it cannot be noted, they count as unmade."""
     try:
         place().mkdir(parents=True, exist_ok=True)
-        _mark(word).touch()
-    except OSError:
+        write_bytes(_mark(word), b"")
+    except (OSError, StorageFault):
         return
 
 

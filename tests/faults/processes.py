@@ -40,13 +40,13 @@ RUN = (
 AT = """
 import os, signal, time
 from importlib import import_module
-def at(module, name, n, act):
+def at(module, name, n, act, often=False):
     module = import_module(module)
     real, calls = getattr(module, name), 0
     def wrapped(*args, **kwargs):
         nonlocal calls
         calls += 1
-        if calls == n:
+        if calls == n or often and calls > n:
             act()
         return real(*args, **kwargs)
     setattr(module, name, wrapped)

@@ -189,8 +189,8 @@ sys.addaudithook(watch)
 @pytest.mark.parametrize(
     "where",
     [
-        pytest.param("at('zoo.training.fit', 'loss_terms', 1, {})", id="P12-step-0"),
-        pytest.param("at('zoo.training.fit', 'loss_terms', 5, {})", id="P12-step-5"),
+        pytest.param("at('zoo.training.gradients', 'loss_terms', 1, {}, True)", id="P12-step-0"),
+        pytest.param("at('zoo.training.gradients', 'loss_terms', 5, {}, True)", id="P12-step-5"),
         pytest.param("at('zoo.training.train', 'quick_scores', 2, {})", id="P12-evaluation"),
     ],
 )
@@ -261,7 +261,7 @@ for name, unit in (("time", 1), ("time_ns", 10**9)):
 def test_p14_a_clock_that_jumps_changes_no_bit(
     launch: Launcher, tmp_path: Path, whole: Path
 ) -> None:
-    code = JUMPING + AT + "at('zoo.training.fit', 'loss_terms', 6, me(15))"
+    code = JUMPING + AT + "at('zoo.training.gradients', 'loss_terms', 6, me(15))"
     ended = launch(tmp_path, *RUN, "--set", "checkpoint.steps=2", code=code).wait()
     assert ended.code == 143, ended.err
     older, newer = sorted((tmp_path / "out" / "checkpoints").glob("step-*"))

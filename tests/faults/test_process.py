@@ -48,7 +48,7 @@ BEFORE_TORCH = "from zoo import hot\nhot.is_open = lambda: False\n"
 early_too = pytest.mark.parametrize("first", ["", BEFORE_TORCH], ids=["", "before-torch"])
 
 STOPS = {
-    "P3-SIGTERM-mid-step": (143, "at('zoo.training.fit', 'loss_terms', 3, me(15))"),
+    "P3-SIGTERM-mid-step": (143, "at('zoo.training.gradients', 'loss_terms', 3, me(15))"),
     "P3-SIGTERM-in-validation": (143, "at('zoo.training.train', 'quick_scores', 2, me(15))"),
     "P3-SIGTERM-while-decoding": (143, "at('tests.conftest', 'answer', 4, me(15))"),
     "P3-SIGTERM-while-decoding-before-torch-is-imported": (
@@ -59,11 +59,11 @@ STOPS = {
         143,
         "at('zoo.training.features', 'view_features', 1, me(15))",
     ),
-    "P4-SIGINT-once": (130, "at('zoo.training.fit', 'loss_terms', 3, me(2))"),
-    "P4-SIGINT-twice": (130, "at('zoo.training.fit', 'loss_terms', 3, me(2, 2))"),
-    "P3-SIGTERM-twice": (143, "at('zoo.training.fit', 'loss_terms', 3, me(15, 15))"),
-    "P5-SIGHUP": (129, "at('zoo.training.fit', 'loss_terms', 5, me(1))"),
-    "P5-SIGHUP-then-SIGTERM": (143, "at('zoo.training.fit', 'loss_terms', 5, me(1, 15))"),
+    "P4-SIGINT-once": (130, "at('zoo.training.gradients', 'loss_terms', 3, me(2))"),
+    "P4-SIGINT-twice": (130, "at('zoo.training.gradients', 'loss_terms', 3, me(2, 2))"),
+    "P3-SIGTERM-twice": (143, "at('zoo.training.gradients', 'loss_terms', 3, me(15, 15))"),
+    "P5-SIGHUP": (129, "at('zoo.training.gradients', 'loss_terms', 5, me(1))"),
+    "P5-SIGHUP-then-SIGTERM": (143, "at('zoo.training.gradients', 'loss_terms', 5, me(1, 15))"),
 }
 SAVING = """
 from zoo.training import checkpoints
@@ -209,7 +209,7 @@ def test_children_end_with_a_run_that_cannot_end_them(
 
 
 def test_p5_sigusr1_saves_and_goes_on(launch: Launcher, tmp_path: Path, whole: Path) -> None:
-    code = AT + "at('zoo.training.fit', 'loss_terms', 3, me(signal.SIGUSR1))"
+    code = AT + "at('zoo.training.gradients', 'loss_terms', 3, me(signal.SIGUSR1))"
     ended = launch(tmp_path, *RUN, "--set", "checkpoint.seconds=1e9", code=code).wait()
     assert ended.code == 0, ended.err
     names = sorted(path.name for path in (tmp_path / "out" / "checkpoints").glob("step-*"))
@@ -220,7 +220,10 @@ def test_p5_sigusr1_saves_and_goes_on(launch: Launcher, tmp_path: Path, whole: P
 def test_p5_a_signal_that_the_parent_ignores_stays_ignored(
     launch: Launcher, tmp_path: Path, whole: Path
 ) -> None:
-    code = AT + "signal.signal(1, signal.SIG_IGN)\nat('zoo.training.fit', 'loss_terms', 3, me(1))"
+    code = (
+        AT
+        + "signal.signal(1, signal.SIG_IGN)\nat('zoo.training.gradients', 'loss_terms', 3, me(1))"
+    )
     ended = launch(tmp_path, *RUN, code=code).wait()
     assert ended.code == 0, ended.err
     same(tmp_path / "out", whole)

@@ -308,10 +308,19 @@ def _shelve(
 
 
 def _room(shelves: _Shelves, which: int) -> int:
-    """How many rows of this kind may be added; scratch files are as large as they must be."""
+    """How many rows of this kind may be added; scratch files are as large as they must be.
+
+    Raises:
+        StorageFault: nothing can be kept at all, nor decoded into.
+    """
     shelf = shelves[which]
     if not isinstance(shelf, Pack):
         return sys.maxsize
+    try:
+        shelf.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"Cannot keep pictures in {shelf.folder}: {error.strerror}."
+        raise StorageFault(message, hint=SPACE) from error
     folders = [pack.folder for pack in shelves if isinstance(pack, Pack)]
     return caches.room(folders) // shelf.row_bytes
 
