@@ -100,11 +100,16 @@ def test_room_is_what_parts_leave_of_the_limit_and_of_the_disk(
     assert caches.room(ours) == 0
 
 
-def test_a_limit_that_is_no_number_is_refused(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("told", ["much", "nan", "-1"])
+def test_a_limit_that_is_no_size_is_refused_and_nothing_removed(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
     fill({"features/x/shard": 1})
-    monkeypatch.setenv("ZOO_CACHE_LIMIT", "much")
-    with pytest.raises(UsageError, match="ZOO_CACHE_LIMIT='much'"):
+    before = caches.grown()
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", told)
+    with pytest.raises(UsageError, match=f"ZOO_CACHE_LIMIT='{told}'"):
         caches.prune()
+    assert caches.grown() == before > 0
 
 
 def test_parts_in_use_stay_and_are_told_and_the_others_go(

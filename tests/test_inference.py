@@ -72,6 +72,17 @@ def test_the_reported_figure_comes_again_to_the_last_digit(
     assert found == {"split": split, **told[split], "missing": []}
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_model_computes_in_the_precision_of_its_figures_on_the_same_kind_of_device(
+    images: Path, tmp_path: Path, train: Train
+) -> None:
+    run = train(images, tmp_path / "run", precision="bf16")
+    assert load(run.folder, device="cpu").device.precision == "bf16"
+    assert evaluate(run.folder, images)["top1"] == run.summary["val"]["top1"]
+    card = read(run.folder / "model" / "model.json")
+    assert card["device"] == "cpu"
+
+
 def test_the_headline_is_what_is_measured_if_nothing_is_said(
     split_run: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ locked by it, and left alone. What a run has mapped stays readable for it after 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -105,15 +106,16 @@ def limit() -> float:
     """How much is kept of what grows, bytes: `LIMIT`, or `$ZOO_CACHE_LIMIT` in GB.
 
     Raises:
-        UsageError: that is no number.
+        UsageError: that is no size.
     """
     told = os.environ.get(LIMIT_VARIABLE, "")
     try:
-        return float(told) * 1e9 if told else LIMIT
+        most = float(told) * 1e9 if told else LIMIT
     except ValueError:
-        raise UsageError(
-            f"{LIMIT_VARIABLE}={told!r} is no number.", hint="Write GB, such as 20."
-        ) from None
+        most = math.nan
+    if not most >= 0:  # nor is "nan" a size
+        raise UsageError(f"{LIMIT_VARIABLE}={told!r} is no size.", hint="Write GB, such as 20.")
+    return most
 
 
 def room(parts: Iterable[Path]) -> int:
@@ -125,7 +127,7 @@ def room(parts: Iterable[Path]) -> int:
     place = folders.cache()
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free - RESERVE
-    return max(0, int(min(limit() - taken, free)))
+    return int(max(0, min(limit() - taken, free)))
 
 
 def grown() -> int:

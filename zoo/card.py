@@ -39,6 +39,7 @@ class Card:
         views: V, of the training.
         precision: that the figures were measured in.
         channels_last: likewise.
+        device: the kind that they were measured on, as torch spells it; empty where not told.
         folded: whether its BatchNorms were folded into the convolutions, and shall be again.
         layout: the backbone's `Facts.layout`.
         sha256: of model.safetensors, hex.
@@ -56,6 +57,7 @@ class Card:
     folded: bool
     layout: str
     sha256: str
+    device: str = ""
 
     @property
     def context(self) -> HeadContext:
@@ -99,6 +101,7 @@ def _card(said: Mapping[str, Any]) -> Card:
         folded=bool(said.get("folded", False)),  # models from before it was done lack it
         layout=_one_of(said["layout"], ("conv", "token", "")),
         sha256=_text(said["sha256"]),
+        device=_text(said.get("device", "")),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import encoding, hot, installed, runfolder
-from zoo.card import read_card
+from zoo.card import Card, read_card
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import unreadable
 from zoo.errors import InputMissing, Mismatch
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from zoo.installed import Wanted
     from zoo.training.assemble import Maker
+    from zoo.training.device import Device
     from zoo.training.predictor import Predictor
 
 
@@ -46,15 +47,25 @@ def load(path: str | Path, *, device: str = "auto") -> Predictor:
     """
     folder = _model_folder(Path(path))
     card = read_card(folder)
-    precision = "auto" if card.precision == "bf16" else card.precision
-    last = "on" if card.channels_last else "off"
-    place = hot.room("device").choose(device, precision, last, layout=card.layout)
+    place = _place(card, device)
     parts = _maker(card.backbone), _maker(card.head)
     model = hot.room("predictor").load_model(folder, card, parts)
     predictor: Predictor = hot.room("predictor").Predictor(
         model, card.classes, card.preprocess, place, card.spec
     )
     return predictor
+
+
+def _place(card: Card, device: str) -> Device:
+    """Where a model runs, and how: on the kind of device that its figures are of, as there."""
+    choose = hot.room("device").choose
+    last = "on" if card.channels_last else "off"
+    same: Device = choose(device, card.precision, last, layout=card.layout)
+    if card.precision == "fp32" or same.torch.type == card.device:
+        return same
+    # Elsewhere bfloat16 may be slow, or not there.
+    other: Device = choose(device, "auto", last, layout=card.layout)
+    return other
 
 
 def changed_plugins(path: str | Path) -> list[str]:

@@ -71,6 +71,7 @@ def save_model(folder: RunFolder, session: Session, proof: Proof) -> None:
         "preprocess": preprocess,
         "views": plan.views,
         "features": proof.features,
+        "device": session.device.torch.type,
         "precision": session.device.precision,
         "channels_last": session.device.channels_last,
         "folded": session.model.folds,

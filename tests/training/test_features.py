@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,13 +10,21 @@ import zoo
 from zoo.data import augment
 from zoo.data.decode import decode
 from zoo.data.preprocess import pixels
-from zoo.training import resident
+from zoo.training import features, resident
 from zoo.training import train as room
 from zoo.training.predictor import head_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+class Installed(NamedTuple):
+    """A plugin, as far as features look at it."""
+
+    distribution: str
+    fingerprint: str
+
 
 Train = Any  # a fixture that trains
 Spy = Any  # a fixture that hands over the session
@@ -161,6 +169,28 @@ def test_views_of_another_way_to_augment_are_computed_anew(
     monkeypatch.setattr(augment, "VERSION", augment.VERSION + 1)
     other, _ = spied("b", spec=TWO_VIEWS, warm=True)
     assert other.forwards == 12 * first.plan.kept_views
+
+
+@pytest.mark.parametrize(
+    ("place", "other"),
+    [
+        ("zoo.training.features.sources", lambda: (Installed("zoo-tiny", "edited"),)),
+        ("torch.backends.cpu.get_cpu_capability", lambda: "ANOTHER"),
+        ("zoo.training.device.has_matrix_units", lambda: True),
+    ],
+    ids=["code", "instructions", "matrix units"],
+)
+def test_features_of_other_code_or_of_another_processor_are_computed_anew(
+    spied: Spy, monkeypatch: pytest.MonkeyPatch, place: str, other: Callable[[], object]
+) -> None:
+    monkeypatch.setattr(features, "sources", lambda: (Installed("zoo-tiny", "as it was"),))
+    first, _ = spied("first", device="auto", precision="auto")
+    same, _ = spied("same", warm=True, device="cpu", precision="fp32")
+    assert first.plan.backbone.plugin == "zoo-tiny"
+    assert (first.forwards > 0, same.forwards) == (True, 0)
+    monkeypatch.setattr(place, other)
+    another, _ = spied("other", warm=True, device="cpu", precision="fp32")
+    assert another.forwards == first.forwards
 
 
 def test_pictures_on_the_device_train_the_same_model(

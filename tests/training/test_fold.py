@@ -145,7 +145,16 @@ def test_a_folded_backbone_gives_the_same_features(
     )
 
 
+class Uncopied(Pooled):
+    """Holds a tensor that came out of a computation, which nothing can copy."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__(*parts)
+        self.made = torch.ones(1, requires_grad=True) * 2
+
+
 UNFOLDED = {
+    "cannot be copied": Uncopied(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)),
     "the norm is something else": Pooled(nn.Conv2d(3, 4, 3), Doubled(4)),
     "the convolution is something else": Pooled(Standard(3, 4, 3), nn.BatchNorm2d(4)),
     "used twice": Twice(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)),

@@ -99,7 +99,9 @@ def program() -> NoReturn:
     try:
         main()
     except SystemExit as ended:
-        leave(int(ended.code or 0))
+        if not isinstance(ended.code, int | None):
+            raise  # it is a text, which Python writes
+        leave(ended.code or 0)
 
 
 @streams.standing()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
+from zoo.plugins.distributions import sources
+from zoo.training import device
 from zoo.training.feeds import ImageFeed, feature_batch, pixel_features, view_features
 from zoo.training.fold import RULE
 from zoo.training.inputs import normalise
@@ -53,7 +56,8 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         **featurestore.recipe(plan),
         "tensors": fingerprint(model.backbone),
         "folded": RULE if model.folds else "",
-        "device": dict(plan.device),
+        "code": _code(plan),
+        "device": _computes(plan),
         "versions": [torch.__version__, PIL.__version__, preprocess.RULE],
     }
     found = {STILL: FeatureStore(common)}
@@ -63,6 +67,30 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
         views["recipe"] = {"version": augment.VERSION, **asdict(drawn)} if drawn else None
         found[VIEWS] = FeatureStore({**common, "views": views})
     return found
+
+
+def _code(plan: Plan) -> list[str]:
+    """What the backbone's code is known by: its plugin's files and requirements, as installed."""
+    found = {source.distribution: source.fingerprint for source in sources()}
+    libraries = [line for line in map(_version, ("timm", "torchvision")) if line]
+    return [found.get(plan.backbone.plugin, ""), *libraries]
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {metadata.version(library)}"
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _computes(plan: Plan) -> dict[str, Any]:
+    """What of a device decides bits: not the words, but the processor's instructions do."""
+    told = {name: value for name, value in plan.device.items() if name != "reasons"}
+    return {
+        **told,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "matrix units": device.has_matrix_units(),
+    }
 
 
 def set_scale(session: Session) -> None:

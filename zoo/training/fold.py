@@ -59,9 +59,12 @@ def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
     if not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
         return Folding(backbone, 0)
     images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(_SEED))
-    like = next(backbone.parameters())
+    like = next(backbone.parameters(), torch.empty(()))
     with torch.inference_mode(mode=False), torch.no_grad(), torch.autocast("cpu", enabled=False):
-        copied = copy.deepcopy(backbone).cpu().float().eval()
+        try:
+            copied = copy.deepcopy(backbone).cpu().float().eval()
+        except Exception as error:  # noqa: BLE001 - a plugin's module that cannot be copied
+            return Folding(backbone, 0, f"{type(error).__name__} when it is copied")
         expected, pairs = _watched(copied, images)
         _replace(copied, {pair.conv: pair.fused for pair in pairs})
         _replace(copied, {pair.norm: _rest(pair.norm) for pair in pairs})
