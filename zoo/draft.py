@@ -12,6 +12,7 @@ from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, Refused, UsageError
+from zoo.grid import HELD_OUT
 from zoo.index import Catalog, catalog, load_target
 from zoo.machine import cores
 from zoo.options import problems
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _UNBALANCED = 10
 #: a stage that is over sooner is not worth showing, seconds
 _NOTEWORTHY = 1.0
+#: fewer held-out images tell the settings of a sweep apart by chance
+_FEW_JUDGES = 30
 
 
 def _go_on() -> None:
@@ -57,11 +60,18 @@ class Draft:
 
     def notes(self) -> list[str]:
         """What the user should think about before a long run."""
-        counts = self.plan.counts
-        if counts is None or counts.imbalance <= _UNBALANCED or self.plan["balance"] != "none":
-            return []
-        advice = "consider --set balance=sampler and --metric macro_f1"
-        return [f"data: classes are unbalanced {counts.imbalance:.0f}:1; {advice}"]
+        counts, found = self.plan.counts, list[str]()
+        if counts and counts.imbalance > _UNBALANCED and self.plan["balance"] == "none":
+            advice = "consider --set balance=sampler and --metric macro_f1"
+            found.append(f"data: classes are unbalanced {counts.imbalance:.0f}:1; {advice}")
+        if self.plan["probe.sweep"]:
+            classes, images = _judges(self.plan, self.dataset)
+            if classes < len(self.dataset.classes) or images < _FEW_JUDGES:
+                found.append(
+                    f"probe.sweep: only {images} held-out images of {classes} of "
+                    f"{len(self.dataset.classes)} classes choose the settings"
+                )
+        return found
 
 
 def prepare(
@@ -197,6 +207,9 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
         plan: as resolved.
         dataset: the data that it is for.
         phases: those of a run that goes on; decided anew where there are none.
+
+    Raises:
+        UsageError: nothing can be held out for a sweep.
     """
     layout = plan.backbone.component.facts.layout
     device = _device(plan, layout)
@@ -206,6 +219,11 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
         sum(dataset.counts("val")),
         sum(dataset.counts("test")),
     )
+    if plan["probe.sweep"] and not _judges(plan, dataset)[1]:
+        raise UsageError(
+            "probe.sweep holds out a fifth of each class, and no class has images enough for it.",
+            hint="Leave probe.sweep out, or add images: three of a class, at least.",
+        )
     plan = settle(
         plan, counts, hot.room("device").description(device), accelerator=device.accelerator
     )
@@ -225,6 +243,12 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
         device = _device(plan, proof.layout)
         plan = replace(plan, device=hot.room("device").description(device))
     return Draft(plan, dataset, proof, device)
+
+
+def _judges(plan: Plan, dataset: Dataset) -> tuple[int, int]:
+    """How many classes have images that judge a sweep's settings, and how many images those are."""
+    held = dataset.held_out(int(plan["seed"]), HELD_OUT)
+    return len(set(dataset.targets[dataset.rows("train")][held].tolist())), int(held.sum())
 
 
 def _device(plan: Plan, layout: str) -> Device:

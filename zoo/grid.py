@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SWEPT = ("lr", "weight_decay")
 #: settings of one sweep, at most
 MOST = 256
+#: share of each class of the training part that the settings of a sweep are judged by
+HELD_OUT = 0.2
 _RANGE = re.compile(r"(?P<low>[^x]+?)\.\.(?P<high>[^x]+?)(x(?P<count>[0-9]{1,4}))?")
 #: significant digits of a number within a range: what is printed is what is tried
 _DIGITS = 6

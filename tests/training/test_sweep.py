@@ -10,7 +10,9 @@ import pytest
 from safetensors.torch import load_file
 
 import zoo
+from tests.conftest import PROBE, SPEC
 from zoo import report
+from zoo.draft import prepare
 from zoo.errors import Diverged, UsageError
 from zoo.progress import Silent
 from zoo.training import sweep
@@ -203,6 +205,16 @@ def test_classes_too_small_to_hold_anything_out_are_refused(
     few = draw(tmp_path / "few", (2, 2, 2))
     with pytest.raises(UsageError, match="no class has images enough"):
         train(few, tmp_path / "a", probe__sweep=FOUR)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_choice_by_few_images_is_said_before_it_is_made(
+    draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = draw(tmp_path / "few", (6, 6, 2))
+    given = {**PROBE, "data": str(few), "probe.sweep": FOUR}
+    (told,) = [note for note in prepare(SPEC, given).notes() if "probe.sweep" in note]
+    assert told == "probe.sweep: only 2 held-out images of 2 of 3 classes choose the settings"
 
 
 def test_terminal_and_page_show_what_was_tried(images: Path, tmp_path: Path, train: Train) -> None:

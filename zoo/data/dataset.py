@@ -92,6 +92,17 @@ class Dataset:
         """The first of the images that were left out since the set was another."""
         return _some([f"{name} ({why})" for name, why in self.skipped[len(since.skipped) :]])
 
+    def held_out(self, seed: int, share: float) -> NDArray[np.bool_]:
+        """Which of the training part's images `[n]` a choice of settings is to be judged by.
+
+        As a validation part is taken: a share of each class, copies together. A class with few
+        images may have none.
+        """
+        rows = self.rows("train")
+        labels = [self.table.rows[row].label for row in rows]
+        names = [self.digests[row] for row in rows]
+        return np.array(assign(labels, names, seed=seed, val_fraction=share)) == "val"
+
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
         """The same rows, split as another time."""
         return replace(self, splits=splits)

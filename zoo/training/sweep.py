@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
 from zoo import grid
-from zoo.data.split import assign
-from zoo.errors import Diverged, UsageError, ZooError
+from zoo.errors import Diverged, ZooError
 from zoo.training import fit, solve, threads
 from zoo.training.heads import train_together
 
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     Prepare = Callable[[Session, PhasePlan], fit.Task]
     State = dict[str, Tensor]
 
-#: share of each class that is held out
-HELD_OUT = 0.2
 #: held-out features whose logits are made at a time
 _CHUNK = 4096
 #: of a head that gives no numbers, or that nobody judged
@@ -122,28 +119,12 @@ def _swept(
 
 
 def _split(session: Session) -> tuple[Session, Held]:
-    """The session on four fifths of its training part, without any other part; and the fifth.
-
-    Raises:
-        UsageError: nothing can be held out.
-    """
+    """The session on four fifths of its training part, without any other part; and the fifth."""
     dataset, counts = session.dataset, session.plan.counts
     assert counts is not None  # noqa: S101 - settled before the model was built
     rows = dataset.rows("train")
-    sides = np.array(
-        assign(
-            [dataset.table.rows[row].label for row in rows],
-            [dataset.digests[row] for row in rows],
-            seed=session.seed,
-            val_fraction=HELD_OUT,
-        )
-    )
-    held, kept = np.flatnonzero(sides == "val"), np.flatnonzero(sides == "train")
-    if not len(held):
-        raise UsageError(
-            "probe.sweep holds out a fifth of each class, and no class has images enough for it.",
-            hint="Leave probe.sweep out, or add images: three of a class, at least.",
-        )
+    judges = dataset.held_out(session.seed, grid.HELD_OUT)
+    held, kept = np.flatnonzero(judges), np.flatnonzero(~judges)
     splits = np.full(len(dataset.splits), "unused", object)
     splits[rows[kept]] = "train"
     fewer = dataset.with_splits(tuple(splits))
