@@ -6,32 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main
 from zoo.speed import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 ARGUMENTS = (
     *("bench", "tiny/net+linear+cekl", "--data", "images", "--weights", "none"),
     *("--device", "cpu", "--seconds", "0.02"),
 )
 pytestmark = pytest.mark.usefixtures("tiny", "images")
-
-
-@pytest.fixture
-def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
-    """Run the command line here; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 def test_a_table_and_verdicts_go_to_standard_output_and_progress_elsewhere(zoo: Zoo) -> None:

@@ -1,35 +1,28 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from zoo import caches, locks
-from zoo.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 
 @pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Zoo:
+def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Zoo:
     """Run `zoo data` on a cache folder of two caches."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     for name in ("weights", "pictures"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(bytes(1_500_000))
 
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["data", *arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+    return partial(zoo, "data")
 
 
 def test_the_table_shows_each_cache(zoo: Zoo, tmp_path: Path) -> None:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import doctor, main
+from zoo.cli import doctor
 from zoo.plugins.distributions import Source
 from zoo.plugins.loader import Offer, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 
 SOURCE = Source("zoo-out", "1.0", "out", "zoo_out", "fingerprint")
@@ -23,7 +23,7 @@ SLOW = Offer(SOURCE, problem=Problem("zoo-out", "1.0", "imports torch", quaranti
 
 
 @pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
+def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """Run `zoo doctor` with a stand-in for the question to torch."""
 
     def run(
@@ -31,10 +31,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     ) -> tuple[object, str, str]:
         monkeypatch.setattr(doctor, "offers", lambda: offered)
         monkeypatch.setattr(doctor, "_ASK_TORCH", ask)
-        with pytest.raises(SystemExit) as ended:
-            main(["doctor", *arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
+        return zoo("doctor", *arguments)
 
     return run
 

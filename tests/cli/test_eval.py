@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def evaluated(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[object, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["eval", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
+    from tests.cli.conftest import Zoo
 
 
-def test_json_gives_the_reported_figure(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = evaluated(capsys, finished, "--data", images, "--json")
+def test_json_gives_the_reported_figure(finished: Path, images: Path, zoo: Zoo) -> None:
+    code, out, err = zoo("eval", finished, "--data", images, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     told = json.loads((finished / "summary.json").read_text())["val"]
@@ -31,9 +22,9 @@ def test_json_gives_the_reported_figure(
 
 
 def test_words_give_the_figure_and_a_line_for_each_class(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, images: Path, zoo: Zoo
 ) -> None:
-    code, out, _ = evaluated(capsys, finished, "--data", images, "--split", "all")
+    code, out, _ = zoo("eval", finished, "--data", images, "--split", "all")
     lines = out.splitlines()
     assert code == 0
     assert lines[0].startswith("all top-1 ")
@@ -42,21 +33,21 @@ def test_words_give_the_figure_and_a_line_for_each_class(
 
 
 def test_a_split_that_the_run_has_not_is_said_to_be_none(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, images: Path, zoo: Zoo
 ) -> None:
-    code, _, err = evaluated(capsys, finished, "--data", images, "--split", "test")
+    code, _, err = zoo("eval", finished, "--data", images, "--split", "test")
     assert code == 78
     assert "The run has no test images" in err
     assert "--split all" in err
 
 
 def test_images_that_are_gone_are_named_beside_the_figure(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, images: Path, zoo: Zoo
 ) -> None:
     files = json.loads((finished / "split.json").read_text())["files"]
     lost = min(one["name"] for one in files if one["split"] == "val")
     (images / lost).unlink()
-    code, out, err = evaluated(capsys, finished, "--data", images, "--json")
+    code, out, err = zoo("eval", finished, "--data", images, "--json")
     assert code == 0
     assert err == f"1 images of the split are not in {images}: {lost}\n"
     assert json.loads(out)["missing"] == [lost]
@@ -73,7 +64,7 @@ def test_images_that_are_gone_are_named_beside_the_figure(
     ],
 )
 def test_what_cannot_be_measured_says_why(  # noqa: PLR0913 - a table and fixtures
-    finished: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    finished: Path, images: Path, tmp_path: Path, zoo: Zoo,
     *, change: str, code: int, words: str,
 ) -> None:  # fmt: skip
     split = "none" if change == "no such split" else "val"
@@ -85,6 +76,6 @@ def test_what_cannot_be_measured_says_why(  # noqa: PLR0913 - a table and fixtur
         (finished / "model" / "model.safetensors").write_bytes(b"")
     elif change == "other class":
         (images / "cat").rename(images / "dog")
-    got, out, err = evaluated(capsys, finished, "--data", images, "--split", split)
+    got, out, err = zoo("eval", finished, "--data", images, "--split", split)
     assert (got, out) == (code, "")
     assert words in err

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main, plugins
+from zoo.cli import plugins
 from zoo.components import Component
 from zoo.plugins.distributions import Source
 from zoo.plugins.loader import Offer, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 
 def source(name: str) -> Source:
@@ -45,15 +45,12 @@ OFFERS = (
 
 
 @pytest.fixture
-def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
+def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """Run `zoo plugins` over given offers; gives (exit code, standard output, standard error)."""
 
     def run(offered: Sequence[Offer], *arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(plugins, "offers", lambda: offered)
-        with pytest.raises(SystemExit) as ended:
-            main(["plugins", *arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
+        return zoo("plugins", *arguments)
 
     return run
 

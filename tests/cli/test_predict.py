@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def predicted(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[object, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
+    from tests.cli.conftest import Zoo
 
 
-def test_a_table_of_file_class_and_probability(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = predicted(capsys, finished, images / "ant", images / "bee" / "0.png")
+def test_a_table_of_file_class_and_probability(finished: Path, images: Path, zoo: Zoo) -> None:
+    code, out, err = zoo("predict", finished, images / "ant", images / "bee" / "0.png")
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["file", "class", "probability"]
@@ -35,10 +26,8 @@ def test_a_table_of_file_class_and_probability(
     assert all(0 < float(row[2]) <= 1 for row in rows[1:])
 
 
-def test_json_has_every_classs_probability(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, _ = predicted(capsys, finished / "model", images / "cat", "--json")
+def test_json_has_every_classs_probability(finished: Path, images: Path, zoo: Zoo) -> None:
+    code, out, _ = zoo("predict", finished / "model", images / "cat", "--json")
     assert code == 0
     answers = json.loads(out)
     assert [one["class"] for one in answers] == ["cat"] * 5
@@ -52,13 +41,13 @@ def test_json_has_every_classs_probability(
 def test_csv_is_read_back_whatever_the_name(
     finished: Path,
     images: Path,
-    capsys: pytest.CaptureFixture[str],
+    zoo: Zoo,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(images / "ant")
     name = '=1+1, "x"\n\x1b.png'
     shutil.copy("0.png", name)
-    code, out, _ = predicted(capsys, finished, name, "0.png", "--csv")
+    code, out, _ = zoo("predict", finished, name, "0.png", "--csv")
     assert code == 0
     header, first, second = csv.reader(io.StringIO(out))
     assert header == ["file", "class", "probability"]
@@ -68,21 +57,19 @@ def test_csv_is_read_back_whatever_the_name(
 
 
 def test_an_unreadable_file_is_named_and_the_others_answered(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, images: Path, zoo: Zoo
 ) -> None:
     (images / "bee" / "x.png").write_bytes(b"no picture")
-    code, out, err = predicted(capsys, finished, images / "bee", "--json")
+    code, out, err = zoo("predict", finished, images / "bee", "--json")
     assert code == 65
     assert [one["class"] for one in json.loads(out)] == ["bee"] * 5
     assert "1 of the files cannot be read" in err
     assert "bee/x.png" in err
 
 
-def test_nothing_but_unreadable_files(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_but_unreadable_files(finished: Path, tmp_path: Path, zoo: Zoo) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
-    code, out, err = predicted(capsys, finished, tmp_path / "x.png", "--csv")
+    code, out, err = zoo("predict", finished, tmp_path / "x.png", "--csv")
     assert (code, out.splitlines()) == (65, ["file,class,probability"])
     assert "x.png" in err
 
@@ -96,10 +83,10 @@ def test_nothing_but_unreadable_files(
     ],
 )
 def test_what_cannot_be_answered_says_why(  # noqa: PLR0913 - a table and fixtures
-    finished: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    finished: Path, images: Path, tmp_path: Path, zoo: Zoo,
     *, arguments: tuple[str, ...], code: int, words: str,
 ) -> None:  # fmt: skip
     assert finished.parent == images.parent == tmp_path
-    got, out, err = predicted(capsys, *arguments)
+    got, out, err = zoo("predict", *arguments)
     assert (got, out) == (code, "")
     assert words in err

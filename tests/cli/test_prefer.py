@@ -1,19 +1,19 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main, prefer
+from zoo.cli import prefer
 from zoo.components import Component, Kind
 from zoo.index import Catalog, Listed
 from zoo.names import preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 
 def listed(full_name: str, kind: Kind = "backbone") -> Listed:
@@ -34,16 +34,9 @@ def empty_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
-    """Run a command line; gives (exit code, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["prefer", *arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+def zoo(zoo: Zoo) -> Zoo:
+    """Run `zoo prefer`."""
+    return partial(zoo, "prefer")
 
 
 def test_a_preference_is_kept_listed_and_taken_back(zoo: Zoo) -> None:

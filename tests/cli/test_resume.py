@@ -5,17 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def resumed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["resume", *arguments])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
+    from tests.cli.conftest import Zoo
 
 
 def unfinished(folder: Path, images: Path) -> Path:
@@ -27,11 +20,9 @@ def unfinished(folder: Path, images: Path) -> Path:
     return folder
 
 
-def test_a_run_goes_on_to_its_end(
-    finished: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_goes_on_to_its_end(finished: Path, images: Path, zoo: Zoo) -> None:
     before = json.loads((finished / "summary.json").read_text())
-    code, out, err = resumed(capsys, str(unfinished(finished, images)), "--json")
+    code, out, err = zoo("resume", str(unfinished(finished, images)), "--json")
     assert code == 0
     told = json.loads(out)
     assert told["val"] == before["val"]
@@ -52,7 +43,7 @@ def test_a_run_goes_on_to_its_end(
     ],
 )
 def test_what_cannot_go_on_says_why(  # noqa: PLR0913 - a table and fixtures
-    finished: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    finished: Path, images: Path, tmp_path: Path, zoo: Zoo,
     *, damage: str, code: int, words: str,
 ) -> None:  # fmt: skip
     if damage == "no run":
@@ -68,6 +59,6 @@ def test_what_cannot_go_on_says_why(  # noqa: PLR0913 - a table and fixtures
     elif damage == "damaged checkpoints":
         for manifest in finished.glob("checkpoints/*/manifest.json"):
             manifest.write_text("{}")
-    got, out, err = resumed(capsys, str(finished))
+    got, out, err = zoo("resume", str(finished))
     assert (got, out) == (code, "")
     assert words in err

@@ -8,30 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from zoo import corridor
-from zoo.cli import main
 from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 ARGUMENTS = ("tiny/net+linear+cekl", "--data", "images", "--weights", "none", "--device", "cpu")
 PROBE = ("--train", "probe", "--epochs", "2")
 pytestmark = pytest.mark.usefixtures("tiny", "images")
-
-
-@pytest.fixture
-def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
-    """Run the command line here; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 def test_the_figure_goes_to_standard_output_and_the_rest_elsewhere(zoo: Zoo) -> None:

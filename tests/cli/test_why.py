@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import main, why
+from zoo.cli import why
 from zoo.components import Component, Kind, Weights
 from zoo.index import Catalog, Listed
 from zoo.plugins.loader import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Zoo = Callable[..., tuple[object, str, str]]
+    from tests.cli.conftest import Zoo
 
 
 def listed(full_name: str, kind: Kind = "backbone", tags: tuple[str, ...] = ("V1", "V2")) -> Listed:
@@ -46,16 +45,9 @@ def fake_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def zoo(capsys: pytest.CaptureFixture[str]) -> Zoo:
-    """Run a command line; gives (exit code, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["why", *arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
+def zoo(zoo: Zoo) -> Zoo:
+    """Run `zoo why`."""
+    return partial(zoo, "why")
 
 
 def test_the_component_the_rule_and_the_losers_are_told(zoo: Zoo) -> None:
