@@ -2,14 +2,13 @@
 
 ::
 
-    python benchmarks/second_run.py [--data FOLDER] [--pairs N] [--json FILE]
+    python benchmarks/second_run.py [--data FOLDER] [--rounds N] [--json FILE]
 
-The first run computes the features of a folder's images and keeps them. Then, alternately and each
-as a whole process: `zoo run` on the same images with another head (dropout), another loss (`cekl`)
-and each time another learning rate, from the start to the written run folder; and an interpreter
-that imports the three libraries and ends. Printed are the seconds of each pair and their ratio,
-by the clock and by the CPU's, with the images decoded and the forward passes made, which must be
-none: else the exit code is 1.
+The first run computes the features of a folder's images and keeps them. Then, in turns and each as
+a whole process, from the start to the written run folder: `zoo run` on the same images with another
+loss, with another learning rate, and with another head; and an interpreter that imports the three
+libraries and ends. Printed are the seconds of each round and their ratio to the import's, by the
+clock and by the CPU's. No image may be decoded and no forward pass made: else the exit code is 1.
 """
 
 from __future__ import annotations
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 IMPORT = [sys.executable, "-c", "import torch, torchvision, timm"]
+BARE = "import"
+#: what is another than in the first run: head and loss, and more options
+AGAIN = {
+    "another loss": ("linear+cekl",),
+    "another learning rate": ("linear+ce", "--lr", "0.003"),
+    "another head": ("linear:dropout=0.2+ce",),
+}
 
 
 def zoo_run(data: str, cache: Path, out: Path, spec: str, *more: str) -> Measured:
@@ -37,8 +43,8 @@ def zoo_run(data: str, cache: Path, out: Path, spec: str, *more: str) -> Measure
     return measured(command, {"ZOO_CACHE": str(cache)})
 
 
-def pairs(data: str, count: int) -> Iterator[tuple[Measured, Measured]]:
-    """Second runs, each with an import beside it; which goes first alternates."""
+def rounds(data: str, count: int) -> Iterator[dict[str, Measured]]:
+    """In each round every kind of second run and an import, from another one on each time."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         cache = place / "cache"
@@ -46,12 +52,22 @@ def pairs(data: str, count: int) -> Iterator[tuple[Measured, Measured]]:
         print(f"the first run: {first.wall:.2f} s, ", end="")
         print(f"{first.decoded} images decoded, {first.forwards} forwards")
         measured(IMPORT)  # the libraries' files come into the system's cache
-        spec = f"{LITE0}+linear:dropout=0.2+cekl"
+        kinds = [None, *AGAIN]
         for number in range(count):
-            bare = measured(IMPORT) if number % 2 else None
-            rate = f"{1e-3 * (number + 2):g}"
-            second = zoo_run(data, cache, place / f"run-{number}", spec, "--lr", rate)
-            yield second, bare or measured(IMPORT)
+            made: dict[str, Measured] = {}
+            for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
+                if kind is None:
+                    made[BARE] = measured(IMPORT)
+                else:
+                    spec, *more = AGAIN[kind]
+                    out = place / f"run-{number}-{kind.replace(' ', '-')}"
+                    made[kind] = zoo_run(data, cache, out, f"{LITE0}+{spec}", *more)
+            yield made
+
+
+def work(one: Measured) -> float:
+    """Seconds of the processor."""
+    return one.user + one.system
 
 
 def spread(values: Sequence[float]) -> str:
@@ -63,21 +79,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code is 1 where a second run decoded an image or made a forward pass."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", default="demo", help="labelled images; demo: drawn by zoo")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures, to this file")
     asked = parser.parse_args(arguments)
-    found: list[tuple[Measured, Measured]] = []
-    for second, bare in pairs(asked.data, asked.pairs):
-        found.append((second, bare))
-        print(f"  {second.wall:.2f} s / {bare.wall:.2f} s = {second.wall / bare.wall:.2f}", end="")
-        print(f"; {second.decoded} decoded, {second.forwards} forwards", flush=True)
-    walls = [second.wall / bare.wall for second, bare in found]
-    works = [(second.user + second.system) / (bare.user + bare.system) for second, bare in found]
-    print(f"a second run to the import: {spread(walls)}; in CPU seconds {spread(works)}")
+    found: list[dict[str, Measured]] = []
+    for made in rounds(asked.data, asked.rounds):
+        found.append(made)
+        told = ", ".join(f"{kind} {made[kind].wall:.2f} s" for kind in (BARE, *AGAIN))
+        print(f"  {told}", flush=True)
+    for kind in AGAIN:
+        walls = [made[kind].wall / made[BARE].wall for made in found]
+        works = [work(made[kind]) / work(made[BARE]) for made in found]
+        print(f"{kind}, to the import: {spread(walls)}; in CPU seconds {spread(works)}")
     if asked.json:
-        record = [{"second": asdict(second), "import": asdict(bare)} for second, bare in found]
+        record = [{kind: asdict(one) for kind, one in made.items()} for made in found]
         asked.json.write_text(json.dumps(record, indent=1), "utf-8")
-    return int(any(second.decoded or second.forwards for second, _ in found))
+    again = [made[kind] for made in found for kind in AGAIN]
+    decoded, forwards = sum(one.decoded for one in again), sum(one.forwards for one in again)
+    print(f"{decoded} images decoded, {forwards} forwards")
+    return int(bool(decoded or forwards))
 
 
 if __name__ == "__main__":

@@ -175,6 +175,11 @@ def resume(
                 _write_data(folder, draft)
             if found is None:
                 hears.note("checkpoint: none was saved yet; training begins at its beginning.")
+            else:
+                phase = plan.phases[int(found.described["phase"])]
+                epoch = min(found.position.epoch + 1, phase.epochs)
+                told = f"{phase.name} phase, epoch {epoch} of {phase.epochs}"
+                hears.note(f"checkpoint: going on from {found.folder.name}, {told}")
             watchers = observers.select(folder.observers(), hears.note)
             folder.remove(runfolder.EXIT)
             with ending(folder, hears, stop, resumed=True):

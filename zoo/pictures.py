@@ -180,10 +180,8 @@ def _images(
         ahead.give_up()
         ahead = None
     total = int((ahead.wanted if ahead else wanted).judged.sum())
-    before = ahead.done if ahead else 0
-    if before:
-        hears.note(f"data: {before} of {total} images were ready before they were needed")
-    hears.begin("decode", total - before, "images")
+    ready = before = ahead.done if ahead else 0
+    hears.begin("decode", total - ready, "images")
 
     def progress(done: int, _total: int = 0) -> None:
         nonlocal before
@@ -193,6 +191,10 @@ def _images(
 
     images = ahead.images(progress) if ahead else _ingest(plan, dataset, wanted, progress)
     hears.end()
+    early = ready - (total - images.decoded)  # less what was kept from an earlier run
+    if early > 0:
+        loading = "while torch and the network were loaded"
+        hears.note(f"data: {early} of {images.decoded} images were decoded {loading}")
     return images
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,16 @@ def stopped(images: Path, folder: Path, train: Train) -> Path:
     with pytest.raises(Stopped):
         train(images, folder, listener=Interrupt(signal.SIGINT, at=17))
     return folder
+
+
+def test_a_resumed_run_says_where_it_goes_on(images: Path, tmp_path: Path, train: Train) -> None:
+    with pytest.raises(Stopped):
+        train(images, tmp_path / "run", listener=Halt(), train="full", batch_size=4)
+    ear = Ear()
+    resume(tmp_path / "run", listener=ear)
+    (told,) = [note for note in ear.notes if note.startswith("checkpoint: ")]
+    words = r"checkpoint: going on from step-\d{8}, full phase, epoch 1 of 3"
+    assert re.fullmatch(words, told)
 
 
 def test_a_finished_run_is_not_resumed(finished: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,18 +68,10 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     return found
 
 
-def _code(plan: Plan) -> list[str]:
+def _code(plan: Plan) -> str:
     """What the backbone's code is known by: its plugin's files and requirements, as installed."""
     found = {source.distribution: source.fingerprint for source in sources()}
-    libraries = [line for line in map(_version, ("timm", "torchvision")) if line]
-    return [found.get(plan.backbone.plugin, ""), *libraries]
-
-
-def _version(library: str) -> str:
-    try:
-        return f"{library} {metadata.version(library)}"
-    except metadata.PackageNotFoundError:
-        return ""
+    return found.get(plan.backbone.plugin, "")
 
 
 def _computes(plan: Plan) -> dict[str, Any]:
