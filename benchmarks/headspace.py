@@ -19,20 +19,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import inside  # first, since it makes ready for torch what a run makes ready
 import numpy as np
 import torch
 
-import zoo
-from zoo.progress import Silent
 from zoo.training import fit, train
+from zoo.training.blocks import OneBatch
 from zoo.training.features import set_scale
 
 if TYPE_CHECKING:
@@ -81,24 +80,6 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
-    """The same batch on the device for all steps."""
-
-    images: Tensor
-
-    def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
-        """See `Feed`."""
-        del epoch, samples
-        return self.images
-
-    def begin(self, samples: np.ndarray) -> None:
-        """See `Feed`."""
-
-    def expect(self, samples: np.ndarray) -> None:
-        """See `Feed`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Block:
     """What a block of steps took.
 
@@ -115,10 +96,6 @@ class Block:
     processor: float
     feed: float
     waits: int
-
-
-class Measured(Exception):
-    """The run need not go on."""
 
 
 def block(task: fit.Task, feed: Feed, epoch: int) -> Block:
@@ -154,7 +131,7 @@ def block(task: fit.Task, feed: Feed, epoch: int) -> Block:
     return Block(len(task.targets), seconds, processor, timed.seconds, waits)
 
 
-def pairs(session: Session, count: int, steps: int) -> list[tuple[Block, Block]]:
+def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, Block]]:
     """Blocks of training and of the headspace, `count` pairs after one of warming up."""
     (phase,) = session.plan.phases
     set_scale(session)
@@ -162,42 +139,25 @@ def pairs(session: Session, count: int, steps: int) -> list[tuple[Block, Block]]
     batch = task.phase.batch_size
     task.targets = task.targets[: batch * steps]
     task.validate = lambda: None
-    ready = Repeated(task.feed.batch(0, np.arange(min(batch, len(task.targets)))))
-    found: list[tuple[Block, Block]] = []
-    for pair in range(count + 1):
-        feeds: tuple[Feed, Feed] = (task.feed, ready)
-        made = {which: block(task, feeds[which], pair) for which in ((0, 1), (1, 0))[pair % 2]}
-        found.append((made[0], made[1]))
-    return found[1:]
+    images = task.feed.batch(0, np.arange(min(batch, len(task.targets))))
+    ready = OneBatch(images, session.plan.views)
+    return inside.in_turns(
+        count, lambda pair: block(task, task.feed, pair), lambda pair: block(task, ready, pair)
+    )
 
 
-def measure(spec: str, arguments: argparse.Namespace) -> list[tuple[Block, Block]]:
+def measure(spec: str, arguments: argparse.Namespace) -> Sequence[tuple[Block, Block]]:
     """The pairs of one spec."""
-    found: list[tuple[Block, Block]] = []
-
-    def measuring(session: Session, **_given: Any) -> None:  # noqa: ANN401 - not looked at
-        found.extend(pairs(session, arguments.pairs, arguments.steps))
-        raise Measured
-
-    begin, train.train = train.train, measuring  # type: ignore[bad-assignment]  # takes no more
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            zoo.run(
-                spec,
-                data=arguments.data,
-                out=Path(folder) / "run",
-                listener=Silent(),
-                train="full",
-                weights="none",
-                epochs=1,
-                device=arguments.device,
-                batch_size=arguments.batch_size,
-            )
-    except Measured:
-        pass
-    finally:
-        train.train = begin
-    return found
+    return inside.measured(
+        spec,
+        lambda session: pairs(session, arguments.pairs, arguments.steps),
+        data=arguments.data,
+        train="full",
+        weights="none",
+        epochs=1,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+    )
 
 
 def spread(values: Sequence[float], form: str) -> str:

@@ -23,23 +23,16 @@ import argparse
 import copy
 import math
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import machine
-
-machine.settle()  # before torch is loaded, as in a run
-
+import inside  # first, since it makes ready for torch what a run makes ready
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-import zoo
-from zoo.progress import Silent
 from zoo.training import fit, train
 from zoo.training.blocks import OneBatch
 from zoo.training.features import set_scale
@@ -63,10 +56,6 @@ class Block:
 
     clock: float
     processor: float
-
-
-class Measured(Exception):
-    """The run need not go on."""
 
 
 def by_hand(task: fit.Task, images: Tensor, steps: int, blocks: int) -> Callable[[int], None]:
@@ -141,7 +130,7 @@ def timed(work: Callable[[int], None], number: int, device: Any) -> Block:  # no
     return Block(time.perf_counter() - clock, time.process_time() - processor)
 
 
-def pairs(session: Session, count: int, steps: int) -> list[tuple[Block, Block]]:
+def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, Block]]:
     """Blocks of zoo's loop and of the one by hand, `count` pairs after one of warming up."""
     (phase,) = session.plan.phases
     set_scale(session)
@@ -156,43 +145,27 @@ def pairs(session: Session, count: int, steps: int) -> list[tuple[Block, Block]]
     recipe = replace(task.phase.recipe, steps=steps * (count + 1), warmup=0.0)
     task.phase = replace(task.phase, recipe=recipe)
     sides = by_zoo(session, task, steps), by_hand(task, images, steps, count + 1)
-    found: list[tuple[Block, Block]] = []
-    for pair in range(count + 1):
-        order = (0, 1) if pair % 2 else (1, 0)
-        made = {side: timed(sides[side], pair, session.device) for side in order}
-        found.append((made[0], made[1]))
-    return found[1:]
+    return inside.in_turns(
+        count,
+        lambda pair: timed(sides[0], pair, session.device),
+        lambda pair: timed(sides[1], pair, session.device),
+    )
 
 
-def measure(spec: str, arguments: argparse.Namespace) -> list[tuple[Block, Block]]:
+def measure(spec: str, arguments: argparse.Namespace) -> Sequence[tuple[Block, Block]]:
     """The pairs of one spec."""
-    found: list[tuple[Block, Block]] = []
-
-    def measuring(session: Session, **_given: Any) -> None:  # noqa: ANN401 - not looked at
-        found.extend(pairs(session, arguments.pairs, arguments.steps))
-        raise Measured
-
-    begin, train.train = train.train, measuring  # type: ignore[bad-assignment]  # takes no more
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            zoo.run(
-                spec,
-                data=arguments.data,
-                out=Path(folder) / "run",
-                listener=Silent(),
-                train="full",
-                weights="none",
-                optimizer="adamw",
-                epochs=1,
-                device=arguments.device,
-                batch_size=arguments.batch_size,
-                image_size=arguments.image_size,
-            )
-    except Measured:
-        pass
-    finally:
-        train.train = begin
-    return found
+    return inside.measured(
+        spec,
+        lambda session: pairs(session, arguments.pairs, arguments.steps),
+        data=arguments.data,
+        train="full",
+        weights="none",
+        optimizer="adamw",
+        epochs=1,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        image_size=arguments.image_size,
+    )
 
 
 def bounded(ratios: Sequence[float]) -> tuple[float, float]:

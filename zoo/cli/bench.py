@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import console
-from zoo.settings import assignments
+from zoo.cli.asked import given, taking
 
 if TYPE_CHECKING:
     from zoo.speed import Rate
 
-#: options that are settings, by the same name
-_SETTINGS = ("data", "train", "batch_size", "device", "weights", "image_size", "bad_images")
+#: settings that have an option of their own
+_TAKEN = ("data", "train", "weights", "device", "batch_size", "image_size", "bad_images")
 
 
 @click.command("bench")
 @click.argument("spec")
-@click.option("--data", metavar="PATH", help="Folder with one folder per class, or a CSV table.")
-@click.option("--train", metavar="auto|probe|full|lpft", help="What is trained.")
-@click.option("--batch-size", metavar="N", help="Images per step.")
-@click.option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-@click.option("--weights", metavar="default|none|FILE", help="What the backbone starts from.")
-@click.option("--image-size", metavar="N", help="Side of the square input, pixels.")
-@click.option("--bad-images", metavar="refuse|skip", help="What to do with unreadable images.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As for zoo run.")
-@click.option("--registry", type=click.Path(path_type=Path), help="One more registry.toml.")
+@taking(*_TAKEN)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -47,14 +38,12 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
     from zoo.benching import SECONDS, bench
     from zoo.cli.progress import listener
 
-    given: dict[str, object] = dict(assignments(options["sets"]))
-    given |= {name: options[name] for name in _SETTINGS if options[name] is not None}
     found = bench(
         spec,
         seconds=options["seconds"] or SECONDS,
         registry_file=options["registry"],
         listener=listener(quiet=False),
-        settings=given,
+        settings=given(options),
     )
     if options["as_json"]:
         console.as_json(found.to_json())

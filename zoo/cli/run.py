@@ -9,8 +9,9 @@ import click
 
 from zoo import encoding
 from zoo.cli import console
+from zoo.cli.asked import given, taking
 from zoo.options import spelt, wants
-from zoo.settings import SETTINGS, assignments
+from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
     from zoo.components import Option
@@ -18,20 +19,11 @@ if TYPE_CHECKING:
     from zoo.phases import PhasePlan
     from zoo.progress import Listener
 
-#: command-line option → setting
-_SHORT = {
-    "data": "data",
-    "epochs": "epochs",
-    "train": "train",
-    "weights": "weights",
-    "device": "device",
-    "batch_size": "batch_size",
-    "lr": "lr",
-    "image_size": "image_size",
-    "metric": "metric",
-    "seed": "seed",
-    "bad_images": "bad_images",
-}
+#: settings that have an option of their own
+_TAKEN = (
+    *("data", "epochs", "train", "weights", "device", "batch_size", "lr", "image_size"),
+    *("metric", "seed", "bad_images"),
+)
 
 
 class _Command(click.Command):
@@ -57,22 +49,10 @@ def _about(setting: Option) -> str:
 
 @click.command("run", cls=_Command)
 @click.argument("spec")
-@click.option("--data", metavar="PATH", help="Folder with one folder per class, or a CSV table.")
+@taking(*_TAKEN)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
-@click.option("--epochs", metavar="N", help="Epochs of the last phase.")
-@click.option("--train", metavar="auto|probe|full|lpft", help="What is trained.")
-@click.option("--weights", metavar="default|none|FILE", help="What the backbone starts from.")
-@click.option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-@click.option("--batch-size", metavar="N", help="Images per step.")
-@click.option("--lr", metavar="X", help="Peak learning rate.")
-@click.option("--image-size", metavar="N", help="Side of the square input, pixels.")
-@click.option("--metric", metavar="top1|macro_f1", help="The figure that chooses an epoch.")
-@click.option("--seed", metavar="N", help="Seed of split, order, augmentation and head.")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting or option.")
-@click.option("--registry", type=click.Path(path_type=Path), help="One more registry.toml.")
 @click.option("--observe", multiple=True, metavar="NAME", help="A plugin that shall watch.")
-@click.option("--bad-images", metavar="refuse|skip", help="What to do with unreadable images.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes what is declared above
@@ -82,15 +62,12 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
     """
     from zoo.cli.progress import listener
 
-    given: dict[str, object] = dict(assignments(options["sets"]))
-    given |= {
-        setting: options[name] for name, setting in _SHORT.items() if options[name] is not None
-    }
+    settings = given(options)
     if options["deterministic"]:
-        given["deterministic"] = True
+        settings["deterministic"] = True
     hears = listener(quiet=False)
     if options["dry_run"]:
-        _dry_run(spec, given, options["registry"], hears, as_json=options["as_json"])
+        _dry_run(spec, settings, options["registry"], hears, as_json=options["as_json"])
         return
     from zoo.corridor import run
 
@@ -100,7 +77,7 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
         registry_file=options["registry"],
         observe=options["observe"],
         listener=hears,
-        settings=given,
+        settings=settings,
     )
     show(done, as_json=options["as_json"])
 
@@ -115,7 +92,7 @@ def show(done: Any, *, as_json: bool) -> None:  # noqa: ANN401 - a Run, whose ro
 
 def _dry_run(
     spec: str,
-    given: dict[str, object],
+    settings: dict[str, object],
     registry: Path | None,
     hears: Listener,
     *,
@@ -124,7 +101,7 @@ def _dry_run(
     from zoo.draft import prepare
     from zoo.plan import plan_to_json
 
-    draft = prepare(spec, given, registry_file=registry, listener=hears)
+    draft = prepare(spec, settings, registry_file=registry, listener=hears)
     if as_json:
         console.as_json({**plan_to_json(draft.plan), "proof": _proof(draft)})
         return
