@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Forward = Callable[[Tensor, int], Tensor]
 
 #: features are computed in batches of so many images; in larger ones where a device has memory of
-#: its own. Measured on a CPU with lite0 and resnet18, 16, 32, 64 and 128 take the same processor
-#: time within a twentieth, and the smaller a batch, the less is filled up.
+#: its own. Measured on a CPU with lite0 and resnet18, 16, 32 and 128 take the same processor time
+#: within a sixteenth, and the smaller a batch, the less is filled up.
 FEATURE_BATCH, _LARGEST_BATCH = 32, 256
 #: share of the device's memory that a forward pass may take, and how many times the memory of its
 #: image in float32 (the widest layers there are, VGG's first, hold 43 times as much, in and out)

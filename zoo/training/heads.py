@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from zoo.training.fit import Task
     from zoo.training.optimise import Recipe
 
-#: numbers that are trained at the same time, at most: with their gradients and averages, 1 GB
-_NUMBERS = 2**26
+#: numbers that are trained at the same time, at most: with their gradients, their averages and what
+#: an update makes of them that is seven times as many in float32, 1 GB
+_NUMBERS = 2**25
 #: those of `torch.optim.AdamW`
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
