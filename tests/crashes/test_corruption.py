@@ -142,7 +142,8 @@ def test_e1_pointers_are_hints_and_their_damage_costs_nothing(
         DAMAGE[damage](file)
     ended = run.resume()
     assert ended.code == 0
-    assert "going on from" not in ended.err
+    assert f"going on from {run.newest.name}," in ended.err
+    assert "the one before" not in ended.err
     assert left(run.folder) == expected
 
 
