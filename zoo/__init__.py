@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.contracts import LossContext as LossContext
     from zoo.corridor import run as run
     from zoo.errors import ZooError as ZooError
+    from zoo.fetch import fetch_file as fetch_file
     from zoo.hooks import EpochEnd as EpochEnd
     from zoo.hooks import RunEnd as RunEnd
     from zoo.hooks import RunStart as RunStart
@@ -62,6 +63,7 @@ _ROOMS = {
     "bench": "zoo.benching",
     "catalog": "zoo.index",
     "component_from_json": "zoo.components",
+    "fetch_file": "zoo.fetch",
     "hookimpl": "zoo.hooks",
     "load": "zoo.inference",
     "load_weights": "zoo.training.weights",

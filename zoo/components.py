@@ -76,9 +76,9 @@ class Weights:
         tag: unique within the component, `[A-Za-z0-9_]+`.
         default: exactly one of a component's tags is the default (if it has tags at all).
         preprocess: what these weights expect; it belongs to the tag, not to the architecture.
-        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, or `package:MODULE/PATH` for a
-            file inside an installed package. Empty when the weights cannot be fetched (then only
-            `--weights FILE` brings them).
+        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, `package:MODULE/PATH` for a file
+            inside an installed package, or `file:PATH` (of a specified backbone only). Empty when
+            the weights cannot be fetched (then only `--weights FILE` brings them).
         sha256: of the file, whole or a prefix of at least 8 hex digits; empty when unknown.
         licence: SPDX identifier or the publisher's words; empty when unknown.
         classes: how many classes the published classifier has; 0 when it has none or unknown.
@@ -188,6 +188,12 @@ class Component:
             both say so train to one optimum, which a probe of one view may solve for.
         weights: pretrained weights of a backbone, by tag.
         facts: what is known without building.
+        specify: `"module:attribute"` of a backbone whose weights, preprocessing and facts depend on
+            its options, as on the name of a model on a hub; empty where they do not. Called as
+            `specify(component, options)` when a run is planned, and again when it is resumed, it
+            returns the component with these filled in, and with what it had to look up as defaults
+            of further options: given these, it must return the same and look nothing up. A
+            ValueError of its is told to the user in its words. Its module must not import torch.
         requires: PEP 508 requirements of the target beyond the plugin's own.
         aliases: other bare names for it.
         deprecated: set when it will go.
@@ -205,6 +211,7 @@ class Component:
     convex: bool | ByOption[bool] = False
     weights: tuple[Weights, ...] = ()
     facts: Facts = field(default_factory=Facts)
+    specify: str = ""
     requires: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     deprecated: Deprecated | None = None
