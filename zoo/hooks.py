@@ -74,6 +74,15 @@ def zoo_entries() -> Iterable[str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def zoo_observers() -> Iterable[str]:  # type: ignore[empty-body]
+    """Names of the modules in the plugin's package that observe runs, `--observe acme/NAME`.
+
+    For a plugin with several observers, or with one whose libraries are heavy: a module is imported
+    when a run asks for it, and holds the three hooks below.
+    """
+
+
+@hookspec
 def zoo_run_start(event: RunStart) -> None:
     """A run selected this plugin with `--observe` and is about to train."""
 

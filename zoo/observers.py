@@ -1,7 +1,7 @@
 """Plugins that watch a run: chosen by name, told in frozen events, never able to stop it.
 
 `acme` is the plugin of that namespace, whose own module holds the hooks; `acme/board` is the module
-`board` inside its package, for a plugin with more than one observer.
+`board` inside its package, which `zoo_observers` of its own module names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -22,6 +21,7 @@ from zoo.plugins.distributions import Source, sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from zoo.history import EpochRecord
 
@@ -72,34 +72,42 @@ def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None])
             hint=f"There is: {', '.join(near)}",
         )
     source = found[namespace]
-    module = f"{source.module}.{inner}" if inner else source.module
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     try:
-        manager.register(import_module(module), name=name)
+        entry = import_module(source.module)
+        there = _modules(entry)
+        if inner and inner not in there:
+            raise _no_observer(name, source, there)
+        module = import_module(f"{source.module}.{inner}") if inner else entry
+        manager.register(module, name=name)
+    except Unavailable:
+        raise
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == module:
-            raise _no_observer(name, source) from error
         owner = f"{source.distribution} {source.version}"
         message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
         raise PluginFault(message, hint="Leave out --observe, or mend the plugin.") from error
     if not any(getattr(manager.hook, hook).get_hookimpls() for hook in hooks.OBSERVING):
-        raise _no_observer(name, source)
+        raise _no_observer(name, source, there)
     return Watcher(source, manager, say)
 
 
-def _no_observer(name: str, source: Source) -> Unavailable:
+def _modules(entry: ModuleType) -> tuple[str, ...]:
+    """The observers that a plugin has in modules of their own."""
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(entry)
+    return tuple(name for names in manager.hook.zoo_observers() for name in names)
+
+
+def _no_observer(name: str, source: Source, there: tuple[str, ...]) -> Unavailable:
     """That nothing of the plugin would hear of a run under this name, and what would."""
-    there = [
-        f"{source.namespace}/{module.name}"
-        for module in iter_modules(getattr(import_module(source.module), "__path__", ()))
-        if not module.name.startswith("_")
-    ]
-    hint = "Leave out --observe."
-    if there:
-        hint = f"Its modules, of which some may observe: {', '.join(there)}"
     owner = f"{source.distribution} {source.version}"
-    return Unavailable(f"--observe {name}: {owner} observes nothing by this name.", hint=hint)
+    told = ", ".join(f"{source.namespace}/{one}" for one in there)
+    return Unavailable(
+        f"--observe {name}: {owner} observes nothing by this name.",
+        hint=f"There is: {told}" if told else "Leave out --observe.",
+    )
 
 
 def start(watchers: Sequence[Watcher], folder: Path, plan_file: str) -> None:
