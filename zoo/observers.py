@@ -74,15 +74,14 @@ def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None])
     source = found[namespace]
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
+    there: tuple[str, ...] = ()
     try:
         entry = import_module(source.module)
         there = _modules(entry)
-        if inner and inner not in there:
-            raise _no_observer(name, source, there)
-        module = import_module(f"{source.module}.{inner}") if inner else entry
-        manager.register(module, name=name)
-    except Unavailable:
-        raise
+        if not inner:
+            manager.register(entry, name=name)
+        elif inner in there:
+            manager.register(import_module(f"{source.module}.{inner}"), name=name)
     except (Exception, SystemExit) as error:
         owner = f"{source.distribution} {source.version}"
         message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
