@@ -108,7 +108,7 @@ class Scratch:
 
 def put(file: Path, start: int, array: NDArray[np.uint8]) -> int:
     """Fill a row of a file, from its first byte on; the CRC-32 of what is to be in it."""
-    data = memoryview(np.ascontiguousarray(array).reshape(-1))
+    data = np.ascontiguousarray(array).reshape(-1).data
     with file.open("r+b", buffering=0) as stream:
         stream.seek(start)
         rest = data
