@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import caches, folders, locks
+from zoo.data.crc import crc32
 from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
 from zoo.files import append_line, crash_point, write_json
@@ -126,7 +126,7 @@ class Pack:
         return {
             one.digest: Kept(one.row, one.size)
             for one in known
-            if one.row < len(rows) and zlib.crc32(self._part(one, rows).data) == one.crc
+            if one.row < len(rows) and crc32(self._part(one, rows).data) == one.crc
         }
 
     def _part(self, one: Made, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
