@@ -12,12 +12,20 @@ What is compared, each arm in processes of its own, all pinned to one thread, in
 
 ==========  ========================================================================================
 crop        one epoch of torchvision: open, decode, `RandomResizedCrop(224)`, flip, `PILToTensor`
-centre      the same with `Resize(256)` and `CenterCrop(224)`
-canvas      what zoo does once instead: open, check the hash, decode, judge, a canvas of 336 x 336,
-            of which all epochs' crops are taken, its CRC-32, and written into the pack
+floats      the same with `ToTensor` and `Normalize` at its end, as most of its users have it; zoo
+            does these, and the crop, when a batch is made
+centre      like `crop` with `Resize(256)` and `CenterCrop(224)`
+two         `crop` of each picture, and `centre`: the least that a probe before the whole network
+            takes
+canvas      what zoo does once instead: open, check the hash, decode, judge, a canvas of which all
+            epochs' crops are taken, its CRC-32, and written into the pack
 pixels      likewise for the picture as validation sees it, 224 x 224
 both        canvas and pixels of each picture, for a probe before the whole network is trained
 ==========  ========================================================================================
+
+Filters are the same in both (bilinear, antialiased). libjpeg's time depends by a quarter on where
+its memory happens to lie, which is the same in all processes that do the same: so each process
+takes some memory first, at random.
 
 Later epochs of zoo decode nothing, which is not counted here. A table of CPU seconds per core (the
 work in one process, after its imports), and one of whole passes, with what starts and feeds the
@@ -54,7 +62,14 @@ if TYPE_CHECKING:
 PREPROCESS = zoo.Preprocess(size=(224, 224), resize=(256, 256))
 CANVAS_SIDE = 336
 BATCH = 32
-PEERS = {"canvas": "crop", "pixels": "centre", "both": "crop"}
+PAIRS = (
+    ("canvas", "crop"),
+    ("canvas", "floats"),
+    ("pixels", "centre"),
+    ("both", "crop"),
+    ("both", "two"),
+)
+OURS = {ours for ours, _ in PAIRS}
 
 
 def photograph(width: int, height: int, fall: float, seed: int) -> NDArray[np.uint8]:
@@ -104,17 +119,20 @@ def torchvision_epoch(folder: Path, what: str, workers: int) -> Callable[[], int
 
     torch.set_num_threads(1)
     crop: list[Any] = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()]
-    if what == "centre":
-        crop = [transforms.Resize(256), transforms.CenterCrop(224)]
-    images = ImageFolder(str(folder), transforms.Compose([*crop, transforms.PILToTensor()]))
+    centre: list[Any] = [transforms.Resize(256), transforms.CenterCrop(224)]
+    end: list[Any] = [transforms.PILToTensor()]
+    if what == "floats":
+        end = [transforms.ToTensor(), transforms.Normalize(PREPROCESS.mean, PREPROCESS.std)]
+    passes = {"centre": [centre], "two": [crop, centre]}.get(what, [crop])
+    sets = [ImageFolder(str(folder), transforms.Compose([*one, *end])) for one in passes]
 
-    def epoch() -> int:
+    def one_pass(images: ImageFolder) -> int:
         if not workers:
             return sum(bool(len(images[place][0])) for place in range(len(images)))
         loader = DataLoader(images, BATCH, shuffle=True, num_workers=workers)
         return sum(len(batch) for batch, _ in loader)
 
-    return epoch
+    return lambda: min(one_pass(images) for images in sets)
 
 
 def zoo_ingest(folder: Path, what: str, workers: int) -> Callable[[], int]:
@@ -161,6 +179,12 @@ def zoo_ingest(folder: Path, what: str, workers: int) -> Callable[[], int]:
     return whole if workers else one_child
 
 
+def scattered() -> list[bytearray]:
+    """Some memory, of random sizes."""
+    draw = np.random.default_rng()
+    return [bytearray(size) for size in draw.integers(500, 5000, draw.integers(50, 100)).tolist()]
+
+
 def measured(epoch: Callable[[], int]) -> dict[str, float]:
     """What a pass took: seconds of wall and CPU, and the peaks of memory, MB."""
     before = _cpu_seconds()
@@ -194,7 +218,7 @@ def arm(folder: Path, what: str, workers: int) -> dict[str, float]:
     from zoo.data.pool import child_environment
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if what in PEERS and not workers:
+    if what in OURS and not workers:
         environment = child_environment(os.environ)
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, __file__, "--arm", what, str(workers), str(folder)]
@@ -204,9 +228,8 @@ def arm(folder: Path, what: str, workers: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def compare(folder: Path, ours: str, workers: int, pairs: int) -> str:
+def compare(folder: Path, ours: str, theirs: str, workers: int, pairs: int) -> str:
     """A line of the table: zoo's arm beside its peer's."""
-    theirs = PEERS[ours]
     arm(folder, ours, workers)  # the files into the system's cache, the code compiled
     both: list[tuple[dict[str, float], dict[str, float]]] = []
     for pair in range(pairs):
@@ -248,8 +271,10 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.arm:
         what, workers, folder = chosen.arm
-        begin = zoo_ingest if what in PEERS else torchvision_epoch
+        taken = scattered()
+        begin = zoo_ingest if what in OURS else torchvision_epoch
         print(json.dumps(measured(begin(Path(folder), what, int(workers)))))
+        del taken
         return
     with tempfile.TemporaryDirectory() as made:
         sets = {"S": ((500, 375), chosen.small), "P": ((4000, 3000), chosen.large)}
@@ -258,12 +283,12 @@ def main() -> None:
             about = f"{name}: {count} pictures of {size[0]} x {size[1]}, {mean / 1e3:.0f} kB each"
             columns = ["zoo", "torchvision", "images/s", "images/s", "ratio", "peak MB", "peak MB"]
             table(f"{about}; by CPU seconds of one process", columns)
-            for ours in PEERS:
-                print(compare(folder, ours, 0, chosen.pairs), flush=True)
+            for ours, theirs in PAIRS:
+                print(compare(folder, ours, theirs, 0, chosen.pairs), flush=True)
             columns[5:5] = ["wall: images/s", "images/s", "ratio"]
             table(f"{about}; whole passes, two processes", columns)
-            for ours in PEERS:
-                print(compare(folder, ours, 2, chosen.pairs), flush=True)
+            for ours, theirs in PAIRS:
+                print(compare(folder, ours, theirs, 2, chosen.pairs), flush=True)
 
 
 if __name__ == "__main__":

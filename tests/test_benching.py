@@ -65,7 +65,9 @@ def quarters(_pictures: object, samples: np.ndarray) -> float:
     return len(samples) / 4
 
 
-def quarters_of_views(pictures: torch.Tensor, drawn: Parameters, *_: object) -> float:
+def quarters_of_views(
+    pictures: torch.Tensor, _shapes: object, drawn: Parameters, *_: object
+) -> float:
     """Of four views."""
     return len(pictures) * drawn.flip.shape[1] / 4
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import CrewOfNone
 from zoo import corridor
+from zoo.data.canvas import row_bytes
 from zoo.errors import Stopped
 
 from .ears import Ear, Halt
@@ -26,8 +27,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "balanced": {"train": "full", "epochs": 2, "balance": "sampler"},
 }
 #: bytes of pixels and of a canvas of the tiny backbone
-PIXELS, CANVAS = 32 * 32 * 3, 48 * 48 * 3
-BUDGETS = {"nothing": 0.0, "something": 5.0 * PIXELS + 1000, "half": 6.0 * CANVAS}
+PIXELS, CANVAS = 32 * 32 * 3, row_bytes(48)
+BUDGETS = {"nothing": 0.0, "something": 5.0 * PIXELS + 1000, "half": 3.5 * CANVAS}
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from zoo.components import Preprocess
 from zoo.data.ingest import Images, ingest
@@ -33,3 +35,14 @@ def same(one: Images, two: Images) -> bool:
 
 def hashes(paths: list[Path]) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+
+def smooth_jpeg(path: Path, width: int, height: int) -> Path:
+    waves = (
+        np.sin(np.arange(width) / 40)[None, :, None] + np.cos(np.arange(height) / 30)[:, None, None]
+    )
+    values = np.broadcast_to(127 + 60 * waves, (height, width, 3)).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "JPEG", quality=95)
+    path.write_bytes(stream.getvalue())
+    return path

@@ -94,9 +94,9 @@ def test_each_view_may_be_of_an_epoch_of_its_own() -> None:
         assert np.array_equal(mixed.factors[:, place], alone.factors[:, 0])
 
 
-@given(st.integers(1, 40), st.tuples(*[st.floats(0, 1)] * 4))
+@given(st.tuples(*[st.integers(1, 40)] * 2), st.tuples(*[st.floats(0, 1)] * 4))
 def test_a_crop_in_whole_pixels_is_never_empty(
-    side: int, ends: tuple[float, float, float, float]
+    size: tuple[int, int], ends: tuple[float, float, float, float]
 ) -> None:
     left, right = sorted(ends[:2])
     top, bottom = sorted(ends[2:])
@@ -106,8 +106,9 @@ def test_a_crop_in_whole_pixels_is_never_empty(
         factors=np.ones((1, 1, 3)),
         order=np.array([[[0, 1, 2]]]),
     )
-    x0, y0, x1, y1 = drawn.crops(side)[0, 0].tolist()
-    assert 0 <= x0 < x1 <= side
-    assert 0 <= y0 < y1 <= side
-    assert x1 == max(round(right * side), x0 + 1)
-    assert y0 == min(round(top * side), side - 1)
+    width, height = size
+    x0, y0, x1, y1 = drawn.crops(np.array([[height, width]]))[0, 0].tolist()
+    assert 0 <= x0 < x1 <= width
+    assert 0 <= y0 < y1 <= height
+    assert x1 == max(round(right * width), x0 + 1)
+    assert y0 == min(round(top * height), height - 1)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
+from tests.data.pictures import smooth_jpeg
 from zoo.components import Crop, Interpolation, Preprocess
 from zoo.data import preprocess as module
 from zoo.data.decode import decode, decode_scaled
-from zoo.data.preprocess import canvas, file_pixels, pixels, prepare
+from zoo.data.preprocess import file_pixels, pixels, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,26 +74,6 @@ def test_strips_neither_fail_nor_fill_the_memory(size: tuple[int, int], crop: Cr
 def test_a_picture_that_fits_already_is_not_touched() -> None:
     image = noise(224, 224)
     assert np.array_equal(pixels(image, Preprocess(resize=(224, 224))), np.asarray(image))
-
-
-def test_a_canvas_holds_the_whole_picture() -> None:
-    image = Image.new("RGB", (300, 100), "black")
-    image.paste((255, 255, 255), (150, 0, 300, 100))
-    square = canvas(image, 64)
-    assert square.shape == (64, 64, 3)
-    assert square[:, :30].max() < 10
-    assert square[:, 34:].min() > 245
-
-
-def smooth_jpeg(path: Path, width: int, height: int) -> Path:
-    waves = (
-        np.sin(np.arange(width) / 40)[None, :, None] + np.cos(np.arange(height) / 30)[:, None, None]
-    )
-    values = np.broadcast_to(127 + 60 * waves, (height, width, 3)).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(values).save(stream, "JPEG", quality=95)
-    path.write_bytes(stream.getvalue())
-    return path
 
 
 @pytest.mark.parametrize("size", [(1600, 1100), (200, 150)])
@@ -179,10 +159,3 @@ def test_a_picture_that_is_no_jpeg_is_decoded_once(
     made = prepare((tmp_path / "x.png").read_bytes(), recipe, 300)
     assert len(decodes) == 1
     assert np.array_equal(made.pixels, pixels(decode(tmp_path / "x.png"), recipe))  # type: ignore[arg-type]  # wanted
-
-
-def test_a_reduced_jpeg_leaves_no_trace_in_the_canvas(tmp_path: Path) -> None:
-    path = smooth_jpeg(tmp_path / "x.jpg", 1600, 1104)
-    reduced = prepare(path.read_bytes(), None, 64).canvas
-    assert reduced is not None
-    assert np.abs(reduced.astype(int) - canvas(decode(path), 64)).max() <= 3

@@ -55,6 +55,11 @@ def pictures(count: int, side: int = SIDE) -> Tensor:
     return torch.from_numpy(np.where((x + y > 1)[..., None], noise, waves).astype(np.uint8))
 
 
+def filled(canvases: Tensor) -> np.ndarray:
+    """(height, width) of canvases that fill their array `[N, 2]`."""
+    return np.tile(np.array(canvases.shape[1:3]), (len(canvases), 1))
+
+
 def parameters(
     crops: np.ndarray = CROPS,
     *,
@@ -92,7 +97,7 @@ def test_on_a_processor_a_crop_is_torchvision_s_bit_for_bit(
     interpolation: Interpolation, size: tuple[int, int]
 ) -> None:
     canvases = pictures(len(CROPS))
-    made = views(canvases, parameters(), size, interpolation)
+    made = views(canvases, filled(canvases), parameters(), size, interpolation)
     for one, picture, crop in zip(made, canvases, CROPS, strict=True):
         expected = torchvision_crop(picture, crop, size, interpolation)
         assert torch.equal(one, expected.float())
@@ -150,7 +155,7 @@ def test_every_filter_is_pillow_s(interpolation: Interpolation) -> None:
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 def test_a_whole_canvas_of_the_same_size_is_itself(interpolation: Interpolation) -> None:
     canvas = pictures(1)
-    made = views(canvas, parameters(CROPS[-1:]), (SIDE, SIDE), interpolation)
+    made = views(canvas, filled(canvas), parameters(CROPS[-1:]), (SIDE, SIDE), interpolation)
     assert torch.equal(made[0].round(), canvas[0].permute(2, 0, 1).float())
 
 
@@ -158,8 +163,8 @@ def test_a_whole_canvas_of_the_same_size_is_itself(interpolation: Interpolation)
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_flip_mirrors_left_and_right(interpolation: Interpolation, device: str) -> None:
     canvases = pictures(len(CROPS)).to(device)
-    plain = views(canvases, parameters(), (24, 17), interpolation)
-    flipped = views(canvases, parameters(flip=True), (24, 17), interpolation)
+    plain = views(canvases, filled(canvases), parameters(), (24, 17), interpolation)
+    flipped = views(canvases, filled(canvases), parameters(flip=True), (24, 17), interpolation)
     assert float((flipped - plain.flip(-1)).abs().max()) < 0.3
     assert not torch.equal(flipped, plain)
 
@@ -190,7 +195,7 @@ def test_colours_change_as_torchvision_changes_them(
 ) -> None:
     canvas = pictures(1).to(device)
     drawn = parameters(CROPS[-1:], factors=factors, order=order)
-    made = views(canvas, drawn, (SIDE, SIDE), "bilinear")[0]
+    made = views(canvas, filled(canvas), drawn, (SIDE, SIDE), "bilinear")[0]
     plain = canvas[0].permute(2, 0, 1)
     # With floats: but for what red adds to grey, 0.2989 there.
     floats = torchvision_jitter(plain / 255, list(factors), order) * 255
@@ -208,10 +213,10 @@ def test_each_view_of_a_batch_has_its_own_parameters(device: str) -> None:
     canvases = pictures(len(CROPS)).to(device)
     factors = np.array([*FACTORS, (0.5, 0.5, 0.5)])
     drawn = parameters(factors=factors, order=ORDERS)
-    whole = views(canvases, drawn, (24, 24), "bicubic")
+    whole = views(canvases, filled(canvases), drawn, (24, 24), "bicubic")
     for place in range(len(CROPS)):
         one = slice(place, place + 1)
-        alone = views(canvases[one], drawn.some(one), (24, 24), "bicubic")
+        alone = views(canvases[one], filled(canvases[one]), drawn.some(one), (24, 24), "bicubic")
         assert float((alone[0] - whole[place]).abs().max()) < (0.01 if device == "cuda" else 1e-9)
 
 
@@ -222,10 +227,14 @@ def test_on_a_processor_the_bits_of_a_view_are_the_same_in_every_batch() -> None
             Recipe(), seed=0, phase="full", epoch=0, samples=np.arange(32), views=2,
             aspects=np.ones(32),
         )  # fmt: skip
-        whole = views(canvases, drawn, (29, 24), interpolation).view(32, 2, 3, 29, 24)
+        whole = views(canvases, filled(canvases), drawn, (29, 24), interpolation).view(
+            32, 2, 3, 29, 24
+        )
         assert whole.shape == (32, 2, 3, 29, 24)
         for some in (slice(0, 1), slice(31, 32), slice(3, 10)):
-            part = views(canvases[some], drawn.some(some), (29, 24), interpolation)
+            part = views(
+                canvases[some], filled(canvases[some]), drawn.some(some), (29, 24), interpolation
+            )
             assert torch.equal(part.view(-1, 2, 3, 29, 24), whole[some])
 
 
@@ -238,9 +247,9 @@ def test_the_batch_and_the_pictures_of_a_processor_differ_by_rounding_alone(
         Recipe(), seed=0, phase="full", epoch=0, samples=np.arange(8), views=3, aspects=np.ones(8)
     )
     for interpolation in ("bilinear", "bicubic"):
-        one_by_one = views(canvases, drawn, (24, 29), interpolation)
+        one_by_one = views(canvases, filled(canvases), drawn, (24, 29), interpolation)
         monkeypatch.setattr(augment, "_in_one", bool)
-        at_once = views(canvases, drawn, (24, 29), interpolation)
+        at_once = views(canvases, filled(canvases), drawn, (24, 29), interpolation)
         monkeypatch.undo()
         gap = (at_once - one_by_one).abs()
         assert float(gap.mean()) < 1

@@ -9,7 +9,8 @@ In walking order::
     split       which row validates, by content hash; duplicates, conflicts and leaks by name
       hashes    a file's hash, remembered for as long as the file is unchanged
     decode      a file → one upright RGB picture, by one rule for every mode
-    preprocess  a picture → a backbone's pixels, or the square canvas that crops come from
+    preprocess  a picture → a backbone's pixels
+    canvas      a picture → the canvas that crops come from
     ingest      every file decoded once, in limited child processes, into memory-mapped arrays
       pool, worker   the two ends of the pipe to such a child
       packs, scratch  those arrays: kept for later runs, or this process's own

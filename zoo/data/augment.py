@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: of what is drawn and of how it is carried out: another number, and features of views that were
 #: made before are computed anew
-VERSION = 2
+VERSION = 3
 #: places in `Parameters.factors`
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
 #: how often a crop is drawn before the middle is taken, as in torchvision
@@ -71,17 +71,18 @@ class Parameters:
             self.box[samples], self.flip[samples], self.factors[samples], self.order[samples]
         )
 
-    def crops(self, side: int) -> NDArray[np.int64]:
-        """The boxes in whole pixels of a square canvas, as torchvision draws them.
+    def crops(self, shapes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The boxes in whole pixels of the pictures, as torchvision draws them.
 
         Args:
-            side: of the canvas, pixels.
+            shapes: (height, width) of each picture as it is stored, pixels `[N, 2]`.
 
         Returns:
             int64 `[N, V, 4]`: x0, y0, x1, y1; never empty.
         """
-        edges = np.rint(self.box * side).astype(np.int64)
-        start = np.minimum(edges[..., :2], side - 1)
+        ends = shapes[:, None, [1, 0]]
+        edges = np.rint(self.box * np.tile(ends, 2)).astype(np.int64)
+        start = np.minimum(edges[..., :2], ends - 1)
         return np.concatenate([start, np.maximum(edges[..., 2:], start + 1)], axis=-1)
 
 

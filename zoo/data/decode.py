@@ -90,12 +90,14 @@ class Decoded:
         size: true (width, height) of the upright picture, pixels.
         animated: whether there are more frames or pages than this one.
         reducible: whether the file can be decoded reduced, which JPEG alone can.
+        reduced: by how much the picture is, by its sides.
     """
 
     image: Image.Image
     size: tuple[int, int]
     animated: bool
     reducible: bool
+    reduced: int = 1
 
 
 def read(path: Path) -> bytes:
@@ -182,12 +184,16 @@ def _decode(source: BinaryIO, least: int) -> Decoded:
         if width * height > MAX_PIXELS:
             raise Undecodable(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,} in all")
         reducible = isinstance(image, JpegImageFile)
-        if reducible and (by := reduction(image.size, least)) > 1:
+        by = reduction(image.size, least) if reducible else 1
+        if reducible:
+            image.decodermaxblock = MAX_BYTES  # or it is read, and copied, in pieces of 64 kB
+        if by > 1:
             image.draft(None, (width // by, height // by))
         # others look for a second frame in the place of the first
         upright, sideways = _upright_rgb(image, keep=not reducible)
         size = (height, width) if sideways else (width, height)
-        return Decoded(upright, size, _is_animated(image), reducible)
+        by = by if upright.size != size else 1  # no draft is a promise
+        return Decoded(upright, size, _is_animated(image), reducible, by)
 
 
 def _upright_rgb(image: Image.Image, *, keep: bool) -> tuple[Image.Image, bool]:

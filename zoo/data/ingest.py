@@ -22,6 +22,7 @@ import numpy as np
 import PIL
 
 from zoo import caches
+from zoo.data import canvas
 from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
 from zoo.data.preprocess import RULE
@@ -71,7 +72,8 @@ class Images:
         pixels: uint8 `[rows, H, W, 3]`, what a backbone sees, before normalisation; a stream where
             there is no room to keep all.
         pixels_row: int64 `[N]`: each path's row of `pixels`; -1 if not wanted or unreadable.
-        canvases: uint8 `[rows, S, S, 3]`, what views are cropped from; likewise.
+        canvases: uint8 `[rows, bytes]`, what views are cropped from, each from its row's first byte
+            on; likewise.
         canvas_row: int64 `[N]`: likewise.
         sizes: int64 `[N, 2]`: true (width, height), upright; 0 if unreadable.
         problems: the unreadable files, in the order of the paths.
@@ -79,6 +81,8 @@ class Images:
             frames or pages than the first, which counts.
         decoded: how many files were decoded for it, and not known before.
         streamed: of how many files something is not kept.
+        folder: with scratch files.
+        canvas_side: S of the canvases.
     """
 
     pixels: NDArray[np.uint8]
@@ -91,6 +95,12 @@ class Images:
     decoded: int = 0
     streamed: int = 0
     folder: Path | None = None
+    canvas_side: int = 0
+
+    @property
+    def canvas_shapes(self) -> NDArray[np.int64]:
+        """int64 `[N, 2]`: (height, width) of each path's canvas."""
+        return canvas.shapes(map(tuple, self.sizes.tolist()), self.canvas_side)
 
     @property
     def aspects(self) -> NDArray[np.float64]:
@@ -158,7 +168,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         preprocess: how pixels are made.
         want_pixels: whose pixels are wanted `[N]`.
         want_canvas: whose canvas is wanted `[N]`. A file of which neither is wanted is only judged.
-        canvas_side: S, pixels.
+        canvas_side: S, pixels: see `zoo.data.canvas`.
         scratch: a folder for scratch files; made if need be.
         digests: SHA-256 of the files, hex `[N]`, "" where one could not be read. With them, what is
             decoded is kept in the user's cache folder, as far as there is room, and what is kept is
@@ -186,6 +196,7 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         images.pixels = _read(shelves[0], images.pixels_row, sources, partial(make, canvas=False))
         images.canvases = _read(shelves[1], images.canvas_row, sources, partial(make, canvas=True))
     images.folder = None if digests else shelves[0].file.parent
+    images.canvas_side = canvas_side
     return images
 
 
@@ -233,10 +244,15 @@ def _packs(
     recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
     if preprocess.crop == "border":
         recipe["mean"] = geometry["mean"]  # what the border is filled with
-    decoder = {"pillow": PIL.__version__, "rule": RULE}
+    decoder = {"pillow": PIL.__version__}
+    of_canvases = {"kind": "canvas", "side": canvas_side, "rule": canvas.RULE, **decoder}
     packs = (
-        Pack({"kind": "pixels", **recipe, **decoder}, (*preprocess.size, 3)),
-        Pack({"kind": "canvas", **decoder}, (canvas_side, canvas_side, 3)),
+        Pack({"kind": "pixels", **recipe, "rule": RULE, **decoder}, (*preprocess.size, 3)),
+        Pack(
+            of_canvases,
+            (canvas.row_bytes(canvas_side),),
+            partial(canvas.filled, side=canvas_side),
+        ),
     )
     with ExitStack() as stack:
         for pack, wanted in zip(packs, wants, strict=True):
@@ -251,7 +267,7 @@ def _scratch(scratch: Path, preprocess: Preprocess, canvas_side: int) -> Iterato
     with own_folder(scratch) as folder:
         yield (
             Scratch(folder, "pixels", (*preprocess.size, 3)),
-            Scratch(folder, "canvases", (canvas_side, canvas_side, 3)),
+            Scratch(folder, "canvases", (canvas.row_bytes(canvas_side),)),
         )
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
@@ -23,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import caches, folders, locks
+from zoo.data.crc import crc32
 from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
 from zoo.files import append_line, crash_point, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from io import BufferedWriter
     from pathlib import Path
 
@@ -69,11 +69,18 @@ class Pack:
     Args:
         recipe: everything that decides a row beside the picture's bytes; JSON types.
         shape: of a row.
+        filled: how many bytes of its row a picture of some (width, height) takes; None for all.
     """
 
-    def __init__(self, recipe: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        recipe: Mapping[str, Any],
+        shape: tuple[int, ...],
+        filled: Callable[[tuple[int, int]], int] | None = None,
+    ) -> None:
         """Touch nothing yet."""
         self.shape = shape
+        self._filled = filled
         self.row_bytes = int(np.prod(shape))
         self._recipe = {"schema": SCHEMA, "shape": list(shape), **recipe}
         name = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
@@ -119,8 +126,13 @@ class Pack:
         return {
             one.digest: Kept(one.row, one.size)
             for one in known
-            if one.row < len(rows) and zlib.crc32(rows[one.row]) == one.crc
+            if one.row < len(rows) and crc32(self._part(one, rows).data) == one.crc
         }
+
+    def _part(self, one: Made, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of a row that is the picture's."""
+        row = rows[one.row].reshape(-1)
+        return row[: self._filled(one.size)] if self._filled else row
 
     def reserve(self, count: int) -> Sequence[int]:
         """So many rows to fill, while it is in use; from then on others may use it, too.

@@ -38,8 +38,8 @@ IN_FLIGHT = 4
 #: how many of its 16 MB blocks Pillow keeps for the next picture: fresh memory, which the system
 #: clears page by page, takes longer than decoding a small picture into it
 _PILLOW_BLOCKS = 6
-#: glibc's blocks of up to this many bytes come from its heap, the most that it takes for a limit, and
-#: so many free ones stay there: for the same reason
+#: likewise glibc: blocks of up to so many bytes, the most that it knows, come from its heap, of
+#: which so many stay
 _FROM_HEAP, _KEPT = 32 << 20, 128 << 20
 #: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
 _SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
@@ -54,7 +54,7 @@ class Order:
         preprocess: for pixels.
         canvas_side: S of canvases.
         pixels: file of uint8 `[rows, H, W, 3]`.
-        canvases: file of uint8 `[rows, S, S, 3]`.
+        canvases: file of uint8 `[rows, bytes]`, as many as `zoo.data.canvas` says.
     """
 
     preprocess: Preprocess

@@ -1,4 +1,4 @@
-"""A picture → a backbone's pixels, and the square canvas that random crops are taken from.
+"""A picture → a backbone's pixels, and beside them the canvas that random crops are taken from.
 
 `pixels` is byte for byte what torchvision's `Resize` + `CenterCrop` and timm's evaluation
 transforms make of a PIL image (tests compare them); scaling to 0..1 and normalising happen on the
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from zoo.data.canvas import canvas
+from zoo.data.canvas import least as least_for_canvas
 from zoo.data.decode import Decoded, decode_scaled, reduction
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ LONGEST = 100
 #: how much larger than what is made of it a reduced JPEG stays: with 2, a probe on photographs at
 #: 64 pixels loses 0.04 points of accuracy, with 4 / 3 it loses 0.6
 _SPARE = 2
-#: what decides rows beside their own parameters: goes up with every change of this page that shows
+#: what decides pixels beside their parameters: goes up with every change of this page that shows
 RULE = 3
 
 
@@ -41,7 +43,7 @@ class Prepared:
     Args:
         size: (width, height) of the upright picture, pixels.
         pixels: uint8 `[H, W, 3]`, or None where not wanted.
-        canvas: uint8 `[S, S, 3]`, or None where not wanted.
+        canvas: uint8 `[height, width, 3]` (see `zoo.data.canvas`), or None where not wanted.
         animated: whether the file holds more frames or pages than the first.
     """
 
@@ -59,14 +61,14 @@ def prepare(data: bytes, preprocess: Preprocess | None, canvas_side: int) -> Pre
     Raises:
         Undecodable: they cannot be decoded.
     """
-    spacious = _SPARE * canvas_side
+    spacious = least_for_canvas(canvas_side)
     found = decode_scaled(BytesIO(data), spacious or least(preprocess))
-    square = canvas(found.image, canvas_side) if canvas_side else None
+    made = canvas(found, canvas_side) if canvas_side else None
     if preprocess is None:
-        return Prepared(found.size, None, square, found.animated)
+        return Prepared(found.size, None, made, found.animated)
     if canvas_side and not _alike(found, spacious, least(preprocess)):
         found = decode_scaled(BytesIO(data), least(preprocess))
-    return Prepared(found.size, pixels(found.image, preprocess), square, found.animated)
+    return Prepared(found.size, pixels(found.image, preprocess), made, found.animated)
 
 
 def least(preprocess: Preprocess | None) -> int:
@@ -104,20 +106,6 @@ def pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
         size = _covering(image.size, _wh(preprocess.resize))
     scaled = image if image.size == size else image.resize(size, resample)
     return np.asarray(_center(scaled, _wh(preprocess.size), fill))
-
-
-def canvas(image: Image.Image, side: int) -> NDArray[np.uint8]:
-    """The whole of an RGB picture, squashed to a square: uint8 `[side, side, 3]`.
-
-    Crops are drawn in relative coordinates from the true aspect, which must be kept beside it.
-    """
-    # Of filters that make smaller, Hamming's is as sharp as bicubic and takes two thirds of the
-    # time; it cannot make larger.
-    smaller = min(image.size) >= side
-    resample = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
-    # reducing_gap: a cheap integer reduction first, of what is more than 3 times too large
-    squashed = image.resize((side, side), resample, reducing_gap=3.0)
-    return np.asarray(squashed)
 
 
 def resampling(interpolation: Interpolation) -> Image.Resampling:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo import caches, locks
+from zoo.data.crc import crc32
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ class Scratch:
 
 def put(file: Path, start: int, array: NDArray[np.uint8]) -> int:
     """Fill a row of a file, from its first byte on; the CRC-32 of what is to be in it."""
-    data = memoryview(np.ascontiguousarray(array).reshape(-1))
+    data = np.ascontiguousarray(array).reshape(-1).data
     with file.open("r+b", buffering=0) as stream:
         stream.seek(start)
         rest = data
         while rest:
             rest = rest[stream.write(rest) or 0 :]
-    return zlib.crc32(data)
+    return crc32(data)

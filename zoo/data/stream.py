@@ -2,7 +2,8 @@
 
 It is read like an array of rows. Behind it children decode into a ring of slots, ahead of the
 reader for as long as it asks for what it said it would; what it asks for else is decoded at once.
-A row has the same bytes whichever way it comes: the same child made the rows that are kept.
+A picture has the same bytes whichever way it comes: the same child made the rows that are kept.
+What lies behind a picture that does not fill its row is of no meaning.
 """
 
 from __future__ import annotations

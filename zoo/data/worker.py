@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zoo.components import preprocess_from_json
+from zoo.data.canvas import row_bytes
 from zoo.data.decode import Undecodable, read
 from zoo.data.preprocess import prepare
 from zoo.data.scratch import put
@@ -70,7 +71,7 @@ def answer(header: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, A
             start = request["pixels"] * made.pixels.nbytes
             crcs[0] = put(Path(header["pixels"]), start, made.pixels)
         if made.canvas is not None:
-            start = request["canvas"] * made.canvas.nbytes
+            start = request["canvas"] * row_bytes(side)
             crcs[1] = put(Path(header["canvases"]), start, made.canvas)
     except OSError as error:
         return {"fault": error.strerror or str(error)}

@@ -41,12 +41,18 @@ _KERNELS = frozenset({"bilinear", "bicubic"})
 
 
 def views(
-    canvases: Tensor, parameters: Parameters, size: tuple[int, int], interpolation: Interpolation
+    canvases: Tensor,
+    shapes: NDArray[np.int64],
+    parameters: Parameters,
+    size: tuple[int, int],
+    interpolation: Interpolation,
 ) -> Tensor:
     """All views of a batch of pictures.
 
     Args:
-        canvases: uint8 `[N, S, S, 3]`.
+        canvases: uint8 `[N, H, W, 3]`, each from the upper left corner on; what lies beyond is
+            passed over.
+        shapes: (height, width) of each `[N, 2]`.
         parameters: of N x V views.
         size: (height, width) of a view, pixels.
         interpolation: the filter of the resize, antialiased (but `nearest`).
@@ -54,7 +60,7 @@ def views(
     Returns:
         float32 `[N·V, 3, height, width]`: levels 0 to 255, views of a sample side by side.
     """
-    crops = parameters.crops(canvases.shape[1]).reshape(-1, 4)
+    crops = parameters.crops(shapes).reshape(-1, 4)
     flips = parameters.flip.reshape(-1)
     mixes, pulls = _colours(parameters)
     count = parameters.flip.shape[1]
@@ -65,7 +71,8 @@ def views(
     spare = torch.empty((1, 3, *size))
     for place in range(len(crops)):
         one = slice(place, place + 1)
-        canvas = canvases[place // count][None]
+        high, wide = shapes[place // count].tolist()
+        canvas = canvases[place // count, :high, :wide][None]
         if interpolation in _KERNELS:
             flip = bool(flips[place])
             spare.copy_(by_kernel(canvas, crops[place], size, interpolation, flip=flip))
@@ -91,7 +98,7 @@ def by_kernel(
     """A crop of one picture, resized by torch.
 
     Args:
-        canvas: uint8 `[1, S, S, 3]`.
+        canvas: uint8 `[1, H, W, 3]`.
         crop: x0, y0, x1, y1, whole pixels.
         size: (height, width).
         interpolation: `bilinear` or `bicubic`.
@@ -117,7 +124,7 @@ def by_matrices(
     """Crops of many pictures, resized by two matrix products each: first the rows, then columns.
 
     Args:
-        canvases: uint8 `[N, S, S, 3]`.
+        canvases: uint8 `[N, H, W, 3]`.
         crops: x0, y0, x1, y1 `[N·V, 4]`, whole pixels.
         flips: whether each is mirrored left to right `[N·V]`.
         size: (height, width).
@@ -128,18 +135,18 @@ def by_matrices(
     Returns:
         float32 `[N·V, 3, height, width]`.
     """
-    count, side = canvases.shape[:2]
+    count, high, wide = canvases.shape[:3]
     device = canvases.device
     if precision is None:
         precision = torch.float16 if device.type == "cuda" else torch.float32
     across, down = (
         _weights(_moved(crops[:, [axis, axis + 2]], device), length, side, interpolation)
-        for axis, length in ((0, size[1]), (1, size[0]))
+        for axis, length, side in ((0, size[1], wide), (1, size[0], high))
     )
     across = torch.where(_moved(flips, device)[:, None, None], across.flip(1), across)
-    lines = canvases.reshape(count, side, -1).to(precision)
-    rows = down.to(precision).view(count, -1, side) @ lines
-    planes = rows.view(len(crops), size[0], side, 3).permute(0, 3, 1, 2)
+    lines = canvases.reshape(count, high, -1).to(precision)
+    rows = down.to(precision).view(count, -1, high) @ lines
+    planes = rows.view(len(crops), size[0], wide, 3).permute(0, 3, 1, 2)
     resized = planes @ across.to(precision).mT[:, None]
     return resized.float().clamp_(0, _WHITE)
 

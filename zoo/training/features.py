@@ -15,7 +15,7 @@ import PIL
 import torch
 
 from zoo import featurestore
-from zoo.data import augment, preprocess, stream
+from zoo.data import augment, canvas, preprocess, stream
 from zoo.data.ingest import CANVAS_RATIO
 from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
@@ -62,7 +62,7 @@ def stores(plan: Plan, model: Model) -> dict[str, FeatureStore]:
     found = {STILL: FeatureStore(common)}
     if plan.kept_views > 1:
         drawn = recipe(plan)
-        views: dict[str, Any] = {"kept": plan.kept_views, "canvas": CANVAS_RATIO}
+        views: dict[str, Any] = {"kept": plan.kept_views, "canvas": [CANVAS_RATIO, canvas.RULE]}
         views["recipe"] = {"version": augment.VERSION, **asdict(drawn)} if drawn else None
         found[VIEWS] = FeatureStore({**common, "views": views})
     return found
@@ -258,11 +258,9 @@ def _kept(
         if fresh and not session.model.at_once:
             store.add(list(fresh), np.stack(list(fresh.values())))
 
-    stream.expect(
-        *_pictures(
-            session, rows[missing], cropped=kind == VIEWS and recipe(session.plan) is not None
-        )
-    )
+    cropped = kind == VIEWS and recipe(session.plan) is not None
+    pictures, stored, _ = _pictures(session, rows[missing], cropped=cropped)
+    stream.expect(pictures, stored)
     try:
         for start in range(0, len(missing), batch):
             chosen = missing[start : start + batch]
@@ -326,8 +324,9 @@ def image_feed(
     plan, images = session.plan, session.images
     drawn = recipe(plan)
     rows = session.dataset.rows("train")
-    stored = _pictures(session, rows, cropped=drawn is not None)
-    pictures = Streamed(*stored, session.device) if once else placed(*stored, session.device)
+    stored, places, shapes = _pictures(session, rows, cropped=drawn is not None)
+    place = Streamed if once else placed
+    pictures = place(stored, places, session.device, shapes)
     if isinstance(pictures, Resident):
         session.listener.note(f"pictures: {len(rows)} stay on the device")
     return ImageFeed(
@@ -346,12 +345,16 @@ def image_feed(
 
 def _pictures(
     session: Session, rows: np.ndarray, *, cropped: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Canvases (`cropped`) or validation pixels, and which of them some of the images have."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Canvases (`cropped`) or validation pixels, which some of the images have, and their shapes.
+
+    Shapes are (height, width), int64 `[n, 2]`.
+    """
     images = session.images
     if cropped:
-        return images.canvases, images.canvas_row[rows]
-    return images.pixels, images.pixels_row[rows]
+        return images.canvases, images.canvas_row[rows], images.canvas_shapes[rows]
+    shapes = np.tile(np.array(images.pixels.shape[1:3], np.int64), (len(rows), 1))
+    return images.pixels, images.pixels_row[rows], shapes
 
 
 def recipe(plan: Plan) -> augment.Recipe | None:

@@ -169,7 +169,9 @@ class ImageFeed:
         if drawn is None:
             made = pictures.repeat_interleave(count, 0).permute(0, 3, 1, 2)
         else:
-            made = views(pictures, drawn, self.preprocess.size, self.preprocess.interpolation)
+            shapes = self.pictures.shapes[samples]
+            size, interpolation = self.preprocess.size, self.preprocess.interpolation
+            made = views(pictures, shapes, drawn, size, interpolation)
         return normalise(made, self.preprocess, self.device, out)
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from zoo.data import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zoo.training.device import Device
 
 #: of the device's free memory, what pictures may take; the rest is for training
@@ -21,10 +23,22 @@ _PART = 64 * 2**20
 
 
 class Pictures(Protocol):
-    """Pictures of the same shape, by sample."""
+    """Pictures by sample, each of its own shape."""
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """(height, width) of each of n samples' `[n, 2]`."""
 
     def gather(self, samples: np.ndarray) -> Tensor:
-        """Those of some samples, uint8 `[B, S, S, 3]`, on the device."""
+        """Those of some samples, on the device, each from the upper left corner on.
+
+        Args:
+            samples: `[B]`.
+
+        Returns:
+            uint8 `[B, H, W, 3]`, as large as the largest needs; what lies beyond a smaller one is
+            of no meaning.
+        """
 
     def begin(self, samples: np.ndarray) -> None:
         """Told all samples that will be asked for next, in their order."""
@@ -35,14 +49,29 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """All pictures `[n, S, S, 3]` are on the device."""
+    """All pictures are on the device, one behind the other.
 
-    pictures: Tensor
+    Args:
+        levels: uint8 `[bytes]`, and behind the last picture as much as the widest line takes.
+        starts: first byte of each `[n]`.
+        shapes: (height, width) of each `[n, 2]`.
+    """
+
+    levels: Tensor
+    starts: np.ndarray
+    shapes: np.ndarray
 
     def gather(self, samples: np.ndarray) -> Tensor:
-        """One gather on the device."""
-        rows = torch.from_numpy(np.asarray(samples))
-        return self.pictures[rows.to(self.pictures.device, non_blocking=True)]
+        """One gather on the device, line by line; behind a short line comes what follows it."""
+        shapes = self.shapes[samples]
+        high, wide = shapes.max(axis=0, initial=0).tolist()
+        start, last, line = (
+            torch.from_numpy(of[:, None]).to(self.levels.device, non_blocking=True)
+            for of in (self.starts[samples], shapes[:, 0] - 1, 3 * shapes[:, 1])
+        )
+        down = torch.arange(high, device=self.levels.device)
+        begins = start + line * torch.minimum(down, last)
+        return self.levels.unfold(0, 3 * wide, 1)[begins].view(len(samples), high, wide, 3)
 
     def begin(self, samples: np.ndarray) -> None:
         """Nothing is to be done for what is there."""
@@ -51,21 +80,33 @@ class Resident:
         """Nor here."""
 
 
+def _unsaid() -> np.ndarray:
+    return np.empty((0, 2), np.int64)
+
+
 @dataclass(slots=True)
 class Streamed:
     """Pictures stay on the host; a batch is sent while the device computes the one before it.
 
     Args:
-        pictures: uint8 `[m, S, S, 3]`, mostly a memory map; a stream where not all are kept.
+        pictures: uint8 `[m, H, W, 3]`, mostly a memory map; a stream where not all are kept. Or
+            `[m, bytes]`, in each row of which a picture begins.
         rows: row of each of n samples in them.
         device: where they go.
+        shapes: (height, width) of each `[n, 2]`; may be left out where all have the same.
     """
 
     pictures: np.ndarray
     rows: np.ndarray
     device: Device
+    shapes: np.ndarray = field(default_factory=_unsaid)
     _ahead: tuple[np.ndarray, Tensor] | None = None
     _stream: torch.cuda.Stream | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Shapes that were left out are the array's."""
+        if not len(self.shapes):
+            self.shapes = _all_alike(self.pictures, len(self.rows))
 
     def gather(self, samples: np.ndarray) -> Tensor:
         """What was sent ahead if it is this, else sent now."""
@@ -98,33 +139,61 @@ class Streamed:
     def _read(self, samples: np.ndarray) -> Tensor:
         """Copied from the map, to memory that a card reads by itself."""
         pinned = self.device.torch.type == "cuda"
-        read = torch.empty(
-            (len(samples), *self.pictures.shape[1:]), dtype=torch.uint8, pin_memory=pinned
-        )
-        self.pictures.take(self.rows[samples], axis=0, out=read.numpy(), mode="clip")
+        shapes = self.shapes[samples]
+        shape = len(samples), *shapes.max(axis=0, initial=0).tolist(), 3
+        read = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+        if self.pictures.shape[1:] == shape[1:]:
+            self.pictures.take(self.rows[samples], axis=0, out=read.numpy(), mode="clip")
+            return read
+        stored = _stored(self.pictures, self.rows[samples])
+        for one, row, (high, wide) in zip(read.numpy(), stored, shapes.tolist(), strict=True):
+            one[:high, :wide] = row[: 3 * high * wide].reshape(high, wide, 3)
         return read
 
 
-def placed(pictures: np.ndarray, rows: np.ndarray, device: Device) -> Resident | Streamed:
+def _all_alike(pictures: np.ndarray, count: int) -> np.ndarray:
+    """(height, width) of so many pictures `[count, 2]` of an array of them."""
+    return np.tile(np.array(pictures.shape[1:3], np.int64), (count, 1))
+
+
+def _stored(pictures: np.ndarray, rows: np.ndarray) -> Iterable[np.ndarray]:
+    """Rows, which are not copied if they are mapped: most of a picture's row may be empty."""
+    if isinstance(pictures, stream.Stream):
+        return pictures.take(rows)
+    return (pictures[row] for row in rows.tolist())
+
+
+def placed(
+    pictures: np.ndarray, rows: np.ndarray, device: Device, shapes: np.ndarray | None = None
+) -> Resident | Streamed:
     """Pictures that every epoch reads, resident where they fit into a share of the device's memory.
 
     On a CPU the memory map is resident as it is.
 
     Args:
-        pictures: uint8 `[m, S, S, 3]`.
+        pictures: uint8 `[m, H, W, 3]` or `[m, bytes]`: see `Streamed`.
         rows: row of each sample in them; only these go to the device.
         device: where they go.
+        shapes: (height, width) of each sample's `[n, 2]`; may be left out where all have the same.
     """
-    each = int(np.prod(pictures.shape[1:]))
-    if len(rows) * each > room(device):
-        return Streamed(pictures, rows, device)
-    there = torch.empty((len(rows), *pictures.shape[1:]), dtype=torch.uint8, device=device.torch)
-    part = max(1, _PART // each)
+    if shapes is None:
+        shapes = _all_alike(pictures, len(rows))
+    sizes = 3 * shapes.prod(axis=1)
+    ends = sizes.cumsum()
+    total = int(sizes.sum())
+    if total > room(device):
+        return Streamed(pictures, rows, device, shapes)
+    spare = 3 * int(shapes[:, 1].max(initial=0))
+    levels = torch.zeros(total + spare, dtype=torch.uint8, device=device.torch)
+    part = max(1, _PART // int(np.prod(pictures.shape[1:])))
     stream.expect(pictures, rows)
     for start in range(0, len(rows), part):
-        chosen = pictures[rows[start : start + part]]
-        there[start : start + part].copy_(torch.from_numpy(chosen))
-    return Resident(there)
+        some = slice(start, start + part)
+        stored = zip(_stored(pictures, rows[some]), sizes[some].tolist(), strict=True)
+        chosen = np.concatenate([row.reshape(-1)[:size] for row, size in stored])
+        first = int(ends[start] - sizes[start])
+        levels[first : first + len(chosen)].copy_(torch.from_numpy(chosen))
+    return Resident(levels, ends - sizes, shapes)
 
 
 def room(device: Device) -> float:
