@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from zoo.contracts import LossContext as LossContext
     from zoo.corridor import run as run
     from zoo.errors import ZooError as ZooError
+    from zoo.hooks import EpochEnd as EpochEnd
+    from zoo.hooks import RunEnd as RunEnd
+    from zoo.hooks import RunStart as RunStart
     from zoo.hooks import hookimpl as hookimpl
     from zoo.index import catalog as catalog
     from zoo.inference import load as load
@@ -43,6 +46,7 @@ _ROOMS = {
     "Component": "zoo.components",
     "Crop": "zoo.components",
     "Deprecated": "zoo.components",
+    "EpochEnd": "zoo.hooks",
     "Facts": "zoo.components",
     "HeadContext": "zoo.contracts",
     "HeadOutput": "zoo.contracts",
@@ -50,6 +54,8 @@ _ROOMS = {
     "LossContext": "zoo.contracts",
     "Option": "zoo.components",
     "Preprocess": "zoo.components",
+    "RunEnd": "zoo.hooks",
+    "RunStart": "zoo.hooks",
     "Spec": "zoo.spec",
     "Weights": "zoo.components",
     "ZooError": "zoo.errors",

@@ -25,7 +25,7 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 #: what a backbone may give, a head may need
 FEATURE_PORTS = ("features", "feature_map", "tokens")
 #: what a head may give, a loss may need
-OUTPUT_PORTS = ("logits", "view_logits", "embeddings")
+OUTPUT_PORTS = ("logits", "view_logits", "embeddings", "similarities")
 #: what the engine may compute for a loss beside the target
 EXTRA_PORTS = ("teacher_logits",)
 
@@ -177,7 +177,7 @@ class Component:
         summary: one line.
         options: name → `Option`; the target takes exactly these as keywords.
         provides: ports that it gives (`features` for a backbone; some of `logits`, `view_logits`,
-            `embeddings` for a head).
+            `embeddings`, `similarities` for a head).
         needs: ports that it takes (`features` for a head; some of a head's for a loss, and
             `teacher_logits` when the engine shall compute them).
         views: how many views of an image a head or a loss wants in training.

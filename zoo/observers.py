@@ -1,4 +1,8 @@
-"""Plugins that watch a run: chosen by name, told in frozen events, never able to stop it."""
+"""Plugins that watch a run: chosen by name, told in frozen events, never able to stop it.
+
+`acme` is the plugin of that namespace, whose own module holds the hooks; `acme/board` is the module
+`board` inside its package, for a plugin with more than one observer.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -46,10 +51,10 @@ class Watcher:
 
 
 def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, ...]:
-    """The plugins of these namespaces, imported and ready.
+    """The observers of these names, `NAMESPACE` or `NAMESPACE/MODULE`, imported and ready.
 
     Raises:
-        Unavailable: there is no such plugin.
+        Unavailable: there is no such plugin, or it has no such observer.
         PluginFault: it cannot be imported.
     """
     if not names:
@@ -59,22 +64,42 @@ def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, .
 
 
 def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None]) -> Watcher:
-    if name not in found:
-        near = get_close_matches(name, found, n=3) or sorted(found)
+    namespace, _, inner = name.partition("/")
+    if namespace not in found:
+        near = get_close_matches(namespace, found, n=3) or sorted(found)
         raise Unavailable(
-            f"--observe {name}: no installed plugin has this namespace.",
+            f"--observe {name}: no installed plugin has the namespace {namespace}.",
             hint=f"There is: {', '.join(near)}",
         )
-    source = found[name]
+    source = found[namespace]
+    module = f"{source.module}.{inner}" if inner else source.module
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     try:
-        manager.register(import_module(source.module), name=name)
+        manager.register(import_module(module), name=name)
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            raise _no_observer(name, source) from error
         owner = f"{source.distribution} {source.version}"
         message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
         raise PluginFault(message, hint="Leave out --observe, or mend the plugin.") from error
+    if not any(getattr(manager.hook, hook).get_hookimpls() for hook in hooks.OBSERVING):
+        raise _no_observer(name, source)
     return Watcher(source, manager, say)
+
+
+def _no_observer(name: str, source: Source) -> Unavailable:
+    """That nothing of the plugin would hear of a run under this name, and what would."""
+    there = [
+        f"{source.namespace}/{module.name}"
+        for module in iter_modules(getattr(import_module(source.module), "__path__", ()))
+        if not module.name.startswith("_")
+    ]
+    hint = "Leave out --observe."
+    if there:
+        hint = f"Its modules, of which some may observe: {', '.join(there)}"
+    owner = f"{source.distribution} {source.version}"
+    return Unavailable(f"--observe {name}: {owner} observes nothing by this name.", hint=hint)
 
 
 def start(watchers: Sequence[Watcher], folder: Path, plan_file: str) -> None:

@@ -43,7 +43,12 @@ def fill(shelf: Pack, *names: str) -> dict[str, Kept]:
     """Put a picture in for each name, and keep them."""
     with shelf.in_use():
         made = [
-            Made(name, row, (len(name), 7), put(shelf.file, row, array(ord(name[0]))))
+            Made(
+                name,
+                row,
+                (len(name), 7),
+                put(shelf.file, row * shelf.row_bytes, array(ord(name[0]))),
+            )
             for name, row in zip(names, shelf.reserve(len(names)), strict=True)
         ]
         shelf.keep(made)
@@ -81,7 +86,7 @@ def test_a_row_that_was_filled_and_not_kept_does_not_count() -> None:
     shelf = pack()
     with shelf.in_use():
         (row,) = shelf.reserve(1)
-        put(shelf.file, row, array(1))
+        put(shelf.file, row * shelf.row_bytes, array(1))
         assert pack().find(["a"]) == {}
         assert killed(1) == [row + 1]  # it stays whose it was
 
@@ -137,9 +142,9 @@ def test_a_row_that_is_not_what_was_put_into_it_never_counts() -> None:
     shelf = pack()
     with shelf.in_use():
         (row,) = shelf.reserve(1)
-        crc = put(shelf.file, row, array(1))
+        crc = put(shelf.file, row * shelf.row_bytes, array(1))
         assert crc == zlib.crc32(array(1).tobytes())
-        put(shelf.file, row, array(2))
+        put(shelf.file, row * shelf.row_bytes, array(2))
         shelf.keep([Made("a", row, (1, 1), crc)])
     assert pack().find("a") == {}
 
@@ -295,7 +300,7 @@ def test_a_scratch_file_gives_back_what_was_put_and_keeps_nothing(tmp_path: Path
     shelf = Scratch(tmp_path, "pixels", SHAPE)
     assert shelf.reserve(3) == range(3)
     for row in (2, 0):
-        put(shelf.file, row, array(row))
+        put(shelf.file, row * shelf.row_bytes, array(row))
     shelf.keep([Made("a", 0, (1, 1), 0)])
     assert shelf.find(["a"]) == {}
     rows = shelf.rows()

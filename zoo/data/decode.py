@@ -169,7 +169,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """
     try:
         with _QUIET:
-            return _upright_rgb(image)[0]
+            return _upright_rgb(image, keep=True)[0]
     except Undecodable:
         raise
     except Exception as error:  # as in decode_scaled
@@ -184,13 +184,19 @@ def _decode(source: BinaryIO, least: int) -> Decoded:
         reducible = isinstance(image, JpegImageFile)
         if reducible and (by := reduction(image.size, least)) > 1:
             image.draft(None, (width // by, height // by))
-        upright, sideways = _upright_rgb(image)
+        # others look for a second frame in the place of the first
+        upright, sideways = _upright_rgb(image, keep=not reducible)
         size = (height, width) if sideways else (width, height)
         return Decoded(upright, size, _is_animated(image), reducible)
 
 
-def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture, and whether its width was its height in the file."""
+def _upright_rgb(image: Image.Image, *, keep: bool) -> tuple[Image.Image, bool]:
+    """The picture, and whether its width was its height in the file.
+
+    Args:
+        image: opened.
+        keep: whether it must stay as it is, and what is made of it be another.
+    """
     before = image.size
     image.load()
     turned = image.size != before  # a TIFF is turned upright by loading it
@@ -198,7 +204,7 @@ def _upright_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
     rgb = _rgb(image)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
-    if rgb is image:
+    if rgb is image and keep:
         rgb = image.copy()
     rgb.info = {}  # or the orientation would be obeyed a second time
     return rgb, turned != (orientation >= _SIDEWAYS)

@@ -38,6 +38,9 @@ IN_FLIGHT = 4
 #: how many of its 16 MB blocks Pillow keeps for the next picture: fresh memory, which the system
 #: clears page by page, takes longer than decoding a small picture into it
 _PILLOW_BLOCKS = 6
+#: glibc's blocks of up to this many bytes come from its heap, the most that it takes for a limit, and
+#: so many free ones stay there: for the same reason
+_FROM_HEAP, _KEPT = 32 << 20, 128 << 20
 #: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
 _SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
 _SEEN_PREFIXES = ("COVERAGE_", "DYLD_", "LC_", "LD_", "PYTHON")
@@ -313,4 +316,6 @@ def child_environment(parent: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PILLOW_BLOCKS_MAX": str(_PILLOW_BLOCKS),
+        "MALLOC_MMAP_THRESHOLD_": str(_FROM_HEAP),
+        "MALLOC_TRIM_THRESHOLD_": str(_KEPT),
     }

@@ -62,6 +62,7 @@ class Scratch:
     def __init__(self, folder: Path, name: str, shape: tuple[int, ...]) -> None:
         """Touch nothing yet."""
         self.shape = shape
+        self.row_bytes = int(np.prod(shape))
         self.file = folder / f"{name}.u8"
         self._count = 0
 
@@ -77,7 +78,7 @@ class Scratch:
             StorageFault: there is not so much room.
         """
         self._count = count
-        size = count * int(np.prod(self.shape))
+        size = count * self.row_bytes
         try:
             with self.file.open("wb") as stream:
                 if size and hasattr(os, "posix_fallocate"):
@@ -105,12 +106,12 @@ class Scratch:
         return np.memmap(self.file, np.uint8, mode="r", shape=(self._count, *self.shape))
 
 
-def put(file: Path, row: int, array: NDArray[np.uint8]) -> int:
-    """Fill a row of a file of rows of one shape; the CRC-32 of what is to be in it."""
-    data = array.tobytes()
+def put(file: Path, start: int, array: NDArray[np.uint8]) -> int:
+    """Fill a row of a file, from its first byte on; the CRC-32 of what is to be in it."""
+    data = memoryview(np.ascontiguousarray(array).reshape(-1))
     with file.open("r+b", buffering=0) as stream:
-        stream.seek(row * array.nbytes)
-        rest = memoryview(data)
+        stream.seek(start)
+        rest = data
         while rest:
             rest = rest[stream.write(rest) or 0 :]
     return zlib.crc32(data)

@@ -67,9 +67,11 @@ def answer(header: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, A
     crcs: list[int | None] = [None, None]
     try:
         if made.pixels is not None:
-            crcs[0] = put(Path(header["pixels"]), request["pixels"], made.pixels)
+            start = request["pixels"] * made.pixels.nbytes
+            crcs[0] = put(Path(header["pixels"]), start, made.pixels)
         if made.canvas is not None:
-            crcs[1] = put(Path(header["canvases"]), request["canvas"], made.canvas)
+            start = request["canvas"] * made.canvas.nbytes
+            crcs[1] = put(Path(header["canvases"]), start, made.canvas)
     except OSError as error:
         return {"fault": error.strerror or str(error)}
     return {"size": made.size, "animated": made.animated, "crc": crcs}
