@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.conftest import Site
-from zoo.cli import main
+from zoo.cli import main, plugins
 
 #: every command that answers without tensors, and the code that it exits with
 LIGHT = {
@@ -26,6 +26,8 @@ LIGHT = {
     "why resnet18": 0,
     "why vit_b16": 69,
     "plugins": 0,
+    "plugins new --help": 0,
+    "plugins new acme --kind head --into .": 0,
     "prefer --list": 0,
     "run --help": 0,
     "bench --help": 0,
@@ -87,6 +89,14 @@ def test_a_light_command_imports_no_tensor_library(
 
 def test_help_imports_no_plugin_and_no_numpy(told: dict[str, tuple[int, list[str]]]) -> None:
     assert not {"numpy", "PIL", "zoo_timm", "zoo.index"} & set(told["--help"][1])
+
+
+def test_the_table_of_plugins_imports_none_of_the_commands_beside_it(
+    tmp_path: Path,
+) -> None:
+    beside = {f"zoo.cli.plugins.{name}" for name in plugins.COMMANDS}
+    assert beside
+    assert not (beside | {"zoo.scaffold"}) & imported(tmp_path, "plugins")
 
 
 def test_the_installed_command_is_as_light(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.conftest import Blocks
 
 ROOT = Path(__file__).parents[1]
+#: all that somebody types in a clean environment, from no package at all to a model with a new part
+TYPED = (
+    "zoo plugins new birch --kind head",
+    "uv pip install ./zoo-birch",
+    "zoo run lite0+birch/cosine+ce --data demo",
+)
+#: the most that it may take
+COMMANDS = 4
 UV = os.environ.get("UV") or shutil.which("uv") or "uv"
 
 
@@ -122,3 +133,46 @@ def test_a_strangers_head_trains(programs: Path, tmp_path: Path) -> None:
     summary = json.loads(run(programs, tmp_path, "run", spec, "--data", "demo", "--json"))
     assert "acme/cosine" in summary["spec"]
     assert summary["val"]["top1"] > 0.6
+
+
+@pytest.fixture
+def typed(programs: Path, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Type a command in an empty folder of that environment, which is as it was afterwards."""
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}{os.pathsep}{Path(UV).parent}{os.pathsep}{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(programs.parent),
+        "ZOO_CACHE": str(programs.parent / "zoo-cache"),
+    }
+
+    def attempt(line: str, offline: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            shlex.split(line),
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment | {"UV_OFFLINE": offline},
+        )
+
+    def run_line(line: str) -> None:
+        told = attempt(line, "1")
+        if told.returncode and " install " in line:
+            told = attempt(line, "0")
+        assert told.returncode == 0, told.stderr
+
+    yield run_line
+    run_line("uv pip uninstall --quiet zoo-birch")
+
+
+def test_few_commands_lead_from_nothing_to_a_model_with_a_part_of_ones_own(
+    typed: Callable[[str], None], tmp_path: Path
+) -> None:
+    assert len(TYPED) <= COMMANDS
+    for line in TYPED:
+        typed(line)
+    (file,) = tmp_path.glob("runs/*/summary.json")
+    summary = json.loads(file.read_text())
+    assert "+birch/cosine+" in summary["spec"]
+    assert summary["val"]["top1"] > 0.6
+    assert (file.parent / "model" / "model.safetensors").exists()

@@ -60,7 +60,12 @@ class Draft:
 
     def notes(self) -> list[str]:
         """What the user should think about before a long run."""
-        counts, found = self.plan.counts, list[str]()
+        counts = self.plan.counts
+        found = [
+            f"{chosen.full_name} is deprecated since {old.since}{old.use and f'; use {old.use}'}"
+            for chosen in self.plan.trio
+            if (old := chosen.component.deprecated)
+        ]
         if counts and counts.imbalance > _UNBALANCED and self.plan["balance"] == "none":
             advice = "consider --set balance=sampler and --metric macro_f1"
             found.append(f"data: classes are unbalanced {counts.imbalance:.0f}:1; {advice}")

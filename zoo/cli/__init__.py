@@ -70,8 +70,6 @@ class Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any of them."""
         del ctx
-        if not self.table:
-            return
         with formatter.section("Commands"):
             formatter.write_dl([*self.table.items()])
 

@@ -8,7 +8,9 @@ from zoo.cli import Lazy
 from zoo.errors import UsageError
 
 #: command → its one line of help; each lives in `zoo.cli.plugins.<command>` as `command`
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "new": "Write a package that offers a backbone, a head or a loss.",
+}
 
 
 @click.group(
