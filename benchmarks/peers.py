@@ -4,7 +4,7 @@
 
     python benchmarks/peers.py --data FOLDER [--train probe|full] [--epochs N] [--rounds N]
         [--only ARM ...] [--precision fp32|bf16] [--batch-size N] [--limit IMAGES]
-        [--weights FILE] [--python FILE] [--json FILE]
+        [--weights FILE] [--python FILE] [--json FILE] [--loss cekl|ce]
 
 Every arm is a whole process, from its start to its exit with the model saved, and gets the same
 images in the same split, the same pretrained EfficientNet-Lite0, epochs and precision, and
@@ -13,7 +13,8 @@ split that the folder gives stays), so that what else the machine does meets the
 scripts are in `peers/`, each in the manner of its documentation, with its flags tuned as it says at
 its top; beside that all of them get what makes small steps fast where cores are few:
 OMP_WAIT_POLICY=PASSIVE, and a malloc that keeps freed memory. zoo gets what a user types, and
-nothing else.
+nothing else. The peers train by cross-entropy, zoo by the loss that it is named with everywhere,
+`cekl`; `--loss ce` gives zoo the same.
 
 The arms `zoo` and `zoo-defaults` begin with an empty cache folder, the plugins' catalog included;
 `zoo-again` is the next run of `zoo`'s round, with another learning rate. An arm whose accuracy is
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 from processes import LITE0, ZOO, Measured, measured
 
 from zoo.data.dataset import survey
-from zoo.fetch import fetch
+from zoo.fetch import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -118,7 +119,9 @@ def packaged_weights(folder: Path) -> Path:
     from zoo_efficientnet_lite.build import to_timm
 
     chosen = COMPONENT.weights[0]
-    state = torch.load(fetch(chosen.source, chosen.sha256), map_location="cpu", weights_only=True)
+    state = torch.load(
+        fetch_file(chosen.source, chosen.sha256), map_location="cpu", weights_only=True
+    )
     made = folder / "lite0.safetensors"
     save_file({key: one.contiguous() for key, one in to_timm(state).items()}, made)
     return made
@@ -167,8 +170,8 @@ class Round:
 
     def _zoo(self, arm: str) -> Result:
         asked, out = self.asked, self.folder / arm
-        command = [ZOO, "run", f"{LITE0}+linear+ce", "--data", str(self.data), "--out", str(out)]
-        command += ["--seed", str(self.seed)]
+        command = [ZOO, "run", f"{LITE0}+linear+{asked.loss}", "--data", str(self.data)]
+        command += ["--out", str(out), "--seed", str(self.seed)]
         if asked.weights:
             command += ["--weights", str(asked.weights)]
         if asked.precision != "fp32":
@@ -277,6 +280,7 @@ def settled(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="seeds 0 to N - 1")
     parser.add_argument("--only", nargs="+", metavar="ARM", help=", ".join(ARMS["probe"]))
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--loss", choices=("cekl", "ce"), default="cekl", help="of zoo's arms")
     parser.add_argument("--batch-size", type=int, default=32, help="zoo's probe has its own")
     parser.add_argument("--limit", type=int, default=0, metavar="IMAGES", help="0: all")
     parser.add_argument("--weights", type=Path, help="safetensors with timm's keys")
@@ -307,7 +311,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asked.json:
             asked.json.write_text(json.dumps([asdict(one) for one in found], indent=1), "utf-8")
     epochs = f"{asked.epochs} epochs, {asked.precision}, {asked.rounds} rounds"
-    print(f"\n{asked.data.name}, {asked.train}, {epochs}, {os.cpu_count()} cores\n")
+    zoo = f"zoo with {asked.loss}"
+    print(f"\n{asked.data.name}, {asked.train}, {epochs}, {zoo}, {os.cpu_count()} cores\n")
     print("\n".join(table(found)))
     versions = {name: one for run in found for name, one in run.versions.items()}
     print(f"\n{', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}")

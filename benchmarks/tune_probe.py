@@ -77,7 +77,7 @@ def open_session(spec: str, data: Path, given: Mapping[str, object]) -> Session:
     """A probe with its features computed, and nothing trained."""
     draft = prepare(spec, {**given, "train": "probe", "data": str(data)})
     plan, source = draft.plan, draft.plan.weights
-    weights = fetch.fetch(source.source, source.sha256, progress=lambda _done, _total: None)
+    weights = fetch.fetch_file(source.source, source.sha256, progress=lambda _done, _total: None)
     images, dataset = ingested(plan, draft.dataset, lambda _split, _digest: False, Silent(), Stop())
     trio = makers(plan)
     model = build_model(trio[:2], weights, head_context(plan, draft.proof), int(plan["seed"]))

@@ -11,7 +11,7 @@ import pytest
 
 from zoo import fetch as room
 from zoo.errors import BadWeights, StorageFault, Unavailable
-from zoo.fetch import fetch
+from zoo.fetch import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,17 +83,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_file_comes_once_with_its_progress(server: str, cache: Path, sha256: str) -> None:
     told: list[tuple[int, int]] = []
     source = f"{server}/good/net.pth"
-    found = fetch(source, sha256, progress=lambda done, total: told.append((done, total)))
+    found = fetch_file(source, sha256, progress=lambda done, total: told.append((done, total)))
     assert found.read_bytes() == DATA
     assert found.name.endswith("-net.pth")
     assert told[-1] == (len(DATA), len(DATA))
-    assert fetch(source, sha256) == found
+    assert fetch_file(source, sha256) == found
     assert len(Handler.asked) == 1
     assert [*cache.iterdir()] == [found]
 
 
 def test_equal_names_from_two_places_do_not_meet(server: str) -> None:
-    assert fetch(f"{server}/good/a/net.pth") != fetch(f"{server}/good/b/net.pth")
+    assert fetch_file(f"{server}/good/a/net.pth") != fetch_file(f"{server}/good/b/net.pth")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_cannot_be_fetched_says_why_and_what_to_type(
     monkeypatch.setattr(room, "TIMEOUT", 0.3)
     started = time.monotonic()
     with pytest.raises(Unavailable) as caught:
-        fetch(f"{server}/{name}/net.pth")
+        fetch_file(f"{server}/{name}/net.pth")
     assert time.monotonic() - started < 1.4
     assert words in caught.value.message
     assert f"{server}/{name}/net.pth" in caught.value.message
@@ -127,7 +127,7 @@ def test_a_host_that_nobody_answers_for_is_unavailable() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     with pytest.raises(Unavailable, match=f"127.0.0.1:{port}"):
-        fetch(f"http://127.0.0.1:{port}/net.pth")
+        fetch_file(f"http://127.0.0.1:{port}/net.pth")
 
 
 def test_a_name_that_resolves_to_nothing_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_name_that_resolves_to_nothing_is_unavailable(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(Unavailable, match="Name or service not known"):
-        fetch("https://example.invalid/net.pth")
+        fetch_file("https://example.invalid/net.pth")
 
 
 def test_a_host_of_many_silent_addresses_is_given_up_in_time(
@@ -152,23 +152,23 @@ def test_a_host_of_many_silent_addresses_is_given_up_in_time(
     monkeypatch.setattr(socket, "create_connection", silent)
     started = time.monotonic()
     with pytest.raises(Unavailable, match=r"example\.invalid does not answer"):
-        fetch("https://example.invalid/net.pth")
+        fetch_file("https://example.invalid/net.pth")
     over.set()
     assert time.monotonic() - started < 1
 
 
 def test_another_hash_is_bad_weights_and_leaves_nothing(server: str, cache: Path) -> None:
     with pytest.raises(BadWeights, match=f"not {OTHER[:16]}") as caught:
-        fetch(f"{server}/good/net.pth", OTHER)
+        fetch_file(f"{server}/good/net.pth", OTHER)
     assert caught.value.exit_code == 65
     assert [*cache.iterdir()] == []
 
 
 def test_a_cached_file_that_was_tampered_with_is_noticed(server: str) -> None:
-    found = fetch(f"{server}/good/net.pth", DIGEST)
+    found = fetch_file(f"{server}/good/net.pth", DIGEST)
     found.write_bytes(b"other")
     with pytest.raises(BadWeights) as caught:
-        fetch(f"{server}/good/net.pth", DIGEST)
+        fetch_file(f"{server}/good/net.pth", DIGEST)
     assert str(found) in caught.value.hint
 
 
@@ -176,13 +176,13 @@ def test_the_hash_that_a_hub_publishes_is_checked(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"{server}/redirect/")
-    assert fetch("hf-hub:acme/good").read_bytes() == DATA
+    assert fetch_file("hf-hub:acme/good").read_bytes() == DATA
     assert Handler.asked == [
         "/redirect/acme/good/resolve/main/model.safetensors",
         "/good/storage",
     ]
     with pytest.raises(BadWeights):
-        fetch("hf-hub:acme/bad@abc123/some file.bin")
+        fetch_file("hf-hub:acme/bad@abc123/some file.bin")
     assert Handler.asked[2] == "/redirect/acme/bad/resolve/abc123/some%20file.bin"
 
 
@@ -195,13 +195,13 @@ def test_a_package_brings_its_file_without_being_imported(
     (package / "data" / "net.pth").write_bytes(DATA)
     monkeypatch.syspath_prepend(tmp_path)
     source = "package:fetch_test_package/data/net.pth"
-    assert fetch(source, DIGEST) == package / "data" / "net.pth"
+    assert fetch_file(source, DIGEST) == package / "data" / "net.pth"
     with pytest.raises(BadWeights):
-        fetch(source, OTHER)
+        fetch_file(source, OTHER)
     with pytest.raises(Unavailable, match="should come with the package"):
-        fetch("package:fetch_test_package/none.pth")
+        fetch_file("package:fetch_test_package/none.pth")
     with pytest.raises(Unavailable, match="no_such_package"):
-        fetch("package:no_such_package/none.pth")
+        fetch_file("package:no_such_package/none.pth")
 
 
 def test_a_cache_that_cannot_be_written_is_a_storage_fault(
@@ -210,7 +210,7 @@ def test_a_cache_that_cannot_be_written_is_a_storage_fault(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
     with pytest.raises(StorageFault, match="cannot be written") as caught:
-        fetch("http://127.0.0.1:9/net.pth")
+        fetch_file("http://127.0.0.1:9/net.pth")
     assert "ZOO_CACHE" in caught.value.hint
 
 
@@ -219,5 +219,5 @@ def test_asking_to_stop_while_a_file_comes_leaves_nothing(server: str, cache: Pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(f"{server}/good/net.pth", progress=stop)
+        fetch_file(f"{server}/good/net.pth", progress=stop)
     assert [*cache.iterdir()] == []

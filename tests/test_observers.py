@@ -83,3 +83,28 @@ def test_an_observer_that_cannot_be_used_is_its_plugins_fault(
     with pytest.raises(PluginFault, match=rf"{name} \(zoo-{name} 1\.0\) cannot be used") as caught:
         observers.select([name], print)
     assert caught.value.exit_code == 70
+
+
+def test_a_plugin_may_have_several_observers_each_a_module_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "observer_acme"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import zoo\n@zoo.hookimpl\ndef zoo_observers(): return 'heavy', 'board'"
+    )
+    (package / "inner.py").write_text("")
+    (package / "heavy.py").write_text("raise RuntimeError('nobody asked for this one')")
+    (package / "board.py").write_text(
+        "import zoo\nheard = []\n@zoo.hookimpl\ndef zoo_run_end(event): heard.append(event.status)"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    watchers = observers.select(["acme/board"], print)
+    observers.end(watchers, FOLDER, "finished", {})
+    assert sys.modules["observer_acme.board"].heard == ["finished"]
+    for name in ("acme", "acme/borad", "acme/inner"):
+        with pytest.raises(
+            Unavailable, match=f"--observe {name}: zoo-acme 1.0 observes noth"
+        ) as no:
+            observers.select([name], print)
+        assert "acme/board" in no.value.hint

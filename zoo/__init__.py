@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from zoo.contracts import LossContext as LossContext
     from zoo.corridor import run as run
     from zoo.errors import ZooError as ZooError
+    from zoo.fetch import fetch_file as fetch_file
+    from zoo.hooks import EpochEnd as EpochEnd
+    from zoo.hooks import RunEnd as RunEnd
+    from zoo.hooks import RunStart as RunStart
     from zoo.hooks import hookimpl as hookimpl
     from zoo.index import catalog as catalog
     from zoo.inference import load as load
@@ -43,6 +47,7 @@ _ROOMS = {
     "Component": "zoo.components",
     "Crop": "zoo.components",
     "Deprecated": "zoo.components",
+    "EpochEnd": "zoo.hooks",
     "Facts": "zoo.components",
     "HeadContext": "zoo.contracts",
     "HeadOutput": "zoo.contracts",
@@ -50,12 +55,15 @@ _ROOMS = {
     "LossContext": "zoo.contracts",
     "Option": "zoo.components",
     "Preprocess": "zoo.components",
+    "RunEnd": "zoo.hooks",
+    "RunStart": "zoo.hooks",
     "Spec": "zoo.spec",
     "Weights": "zoo.components",
     "ZooError": "zoo.errors",
     "bench": "zoo.benching",
     "catalog": "zoo.index",
     "component_from_json": "zoo.components",
+    "fetch_file": "zoo.fetch",
     "hookimpl": "zoo.hooks",
     "load": "zoo.inference",
     "load_weights": "zoo.training.weights",

@@ -25,7 +25,7 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 #: what a backbone may give, a head may need
 FEATURE_PORTS = ("features", "feature_map", "tokens")
 #: what a head may give, a loss may need
-OUTPUT_PORTS = ("logits", "view_logits", "embeddings")
+OUTPUT_PORTS = ("logits", "view_logits", "embeddings", "similarities")
 #: what the engine may compute for a loss beside the target
 EXTRA_PORTS = ("teacher_logits",)
 
@@ -76,9 +76,9 @@ class Weights:
         tag: unique within the component, `[A-Za-z0-9_]+`.
         default: exactly one of a component's tags is the default (if it has tags at all).
         preprocess: what these weights expect; it belongs to the tag, not to the architecture.
-        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, or `package:MODULE/PATH` for a
-            file inside an installed package. Empty when the weights cannot be fetched (then only
-            `--weights FILE` brings them).
+        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, `package:MODULE/PATH` for a file
+            inside an installed package, or `file:PATH` (of a specified backbone only). Empty when
+            the weights cannot be fetched (then only `--weights FILE` brings them).
         sha256: of the file, whole or a prefix of at least 8 hex digits; empty when unknown.
         licence: SPDX identifier or the publisher's words; empty when unknown.
         classes: how many classes the published classifier has; 0 when it has none or unknown.
@@ -177,7 +177,7 @@ class Component:
         summary: one line.
         options: name → `Option`; the target takes exactly these as keywords.
         provides: ports that it gives (`features` for a backbone; some of `logits`, `view_logits`,
-            `embeddings` for a head).
+            `embeddings`, `similarities` for a head).
         needs: ports that it takes (`features` for a head; some of a head's for a loss, and
             `teacher_logits` when the engine shall compute them).
         views: how many views of an image a head or a loss wants in training.
@@ -188,6 +188,12 @@ class Component:
             both say so train to one optimum, which a probe of one view may solve for.
         weights: pretrained weights of a backbone, by tag.
         facts: what is known without building.
+        specify: `"module:attribute"` of a backbone whose weights, preprocessing and facts depend on
+            its options, as on the name of a model on a hub; empty where they do not. Called as
+            `specify(component, options)` when a run is planned, and again when it is resumed, it
+            returns the component with these filled in, and with what it had to look up as defaults
+            of further options: given these, it must return the same and look nothing up. A
+            ValueError of its is told to the user in its words. Its module must not import torch.
         requires: PEP 508 requirements of the target beyond the plugin's own.
         aliases: other bare names for it.
         deprecated: set when it will go.
@@ -205,6 +211,7 @@ class Component:
     convex: bool | ByOption[bool] = False
     weights: tuple[Weights, ...] = ()
     facts: Facts = field(default_factory=Facts)
+    specify: str = ""
     requires: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     deprecated: Deprecated | None = None

@@ -38,11 +38,14 @@ class HeadOutput:
         logits: `[N, C]`; what prediction uses.
         view_logits: `[N, V, C]`, or None where the head does not provide them.
         embeddings: `[N, V, E]`, or None where the head does not provide them.
+        similarities: cosine similarities of each view to each class, `[N, V, C]` within -1..1, of
+            which the logits are made; or None where the head does not provide them.
     """
 
     logits: Tensor
     view_logits: Tensor | None = None
     embeddings: Tensor | None = None
+    similarities: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

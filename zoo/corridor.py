@@ -360,7 +360,7 @@ def weights_file(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | Non
         hears.advance(done - before)
         before = done
 
-    found = fetch.fetch(choice.source, choice.sha256, progress=progress)
+    found = fetch.fetch_file(choice.source, choice.sha256, progress=progress)
     if begun:
         hears.end()
     return found

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from zoo import hot, installed, registry, runfolder
+from zoo import hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
@@ -71,7 +71,7 @@ class Draft:
                     f"probe.sweep: only {images} held-out images of {classes} of "
                     f"{len(self.dataset.classes)} classes choose the settings"
                 )
-        return found
+        return found + idle.notes(self.plan, own_split=self.dataset.given)
 
 
 def prepare(

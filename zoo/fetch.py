@@ -40,21 +40,25 @@ _HINT = (
 Progress = Callable[[int, int], None]
 
 
-def fetch(source: str, sha256: str = "", *, progress: Progress | None = None) -> Path:
-    """The local file that holds these weights.
+def fetch_file(
+    source: str, sha256: str = "", *, progress: Progress | None = None, what: str = "The weights"
+) -> Path:
+    """The local file that holds these weights, or what else belongs to a model.
 
     Args:
-        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, or `package:MODULE/PATH`.
+        source: `https://...`, `hf-hub:ORG/NAME[@REVISION][/FILE]`, `package:MODULE/PATH`, or
+            `file:PATH`.
         sha256: expected, whole or a prefix; empty when unknown.
         progress: called with (bytes so far, bytes in all or 0).
+        what: to call it in messages, in the plural.
 
     Raises:
         Unavailable: it cannot be had here and now; the message says why.
         BadWeights: what came has another hash.
     """
     scheme, _, rest = source.partition(":")
-    if scheme == "package":
-        file = _packaged(rest)
+    if scheme in {"package", "file"}:
+        file = _packaged(rest) if scheme == "package" else _local(rest)
         _check(file, sha256, source)
         return file
     url = _hub_url(rest) if scheme == "hf-hub" else source
@@ -62,7 +66,7 @@ def fetch(source: str, sha256: str = "", *, progress: Progress | None = None) ->
     if cached.is_file():
         _check(cached, sha256, source)
         return cached
-    return _download(url, cached, sha256, progress or _quiet)
+    return _download(url, cached, sha256, progress or _quiet, what)
 
 
 def _quiet(done: int, total: int) -> None:
@@ -79,6 +83,13 @@ def _packaged(place: str) -> Path:
             return file
     message = f"The weights {path} should come with the package {module}, which is not installed."
     raise Unavailable(message, hint=_HINT)
+
+
+def _local(path: str) -> Path:
+    if not Path(path).is_file():
+        message = f"The weights {path} are not there any more."
+        raise Unavailable(message, hint=_HINT)
+    return Path(path)
 
 
 def _hub_url(place: str) -> str:
@@ -129,7 +140,7 @@ def _check_form(file: Path, url: str) -> None:
         raise BadWeights(message, hint=f"Try again. {_HINT}")
 
 
-def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
+def _download(url: str, target: Path, sha256: str, progress: Progress, what: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
@@ -139,7 +150,7 @@ def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            published = _receive(url, stream, progress)
+            published = _receive(url, stream, progress, what)
             stream.flush()
             os.fsync(stream.fileno())
         for expected in filter(None, (sha256, published)):
@@ -152,7 +163,7 @@ def _download(url: str, target: Path, sha256: str, progress: Progress) -> Path:
     return target
 
 
-def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
+def _receive(url: str, stream: IO[bytes], progress: Progress, what: str) -> str:
     """Copy a response into a stream; returns the SHA-256 that the server publishes, if it does."""
     # The hub answers with a redirect to its storage, and only its own answer carries the hash.
     published: list[str] = []
@@ -164,29 +175,29 @@ def _receive(url: str, stream: IO[bytes], progress: Progress) -> str:
                 return None  # which makes the answer an error
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
-    _reach(url)
+    _reach(url, what)
     request = urllib.request.Request(url, headers={"User-Agent": "zoo"})  # noqa: S310 - see _hub_url
     try:
         with urllib.request.build_opener(Redirect).open(request, timeout=TIMEOUT) as response:
             if response.headers.get_content_type() == "text/html":
-                message = f"The weights cannot be fetched: {url} answers with a web page."
+                message = f"{what} cannot be fetched: {url} answers with a web page."
                 raise Unavailable(message, hint=_HINT)
             total = int(response.headers.get("Content-Length") or 0)
             published.append(response.headers.get("X-Linked-ETag", ""))
             _copy(response, stream, total, progress)
     except urllib.error.HTTPError as error:
         error.close()  # it is the response, too
-        message = f"The weights cannot be fetched: {url} answers {error.code} {error.reason}."
+        message = f"{what} cannot be fetched: {url} answers {error.code} {error.reason}."
         raise Unavailable(message, hint=_HINT) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        message = f"The weights cannot be fetched from {url}: {reason}."
+        message = f"{what} cannot be fetched from {url}: {reason}."
         raise Unavailable(message, hint=_HINT) from error
     tags = (tag.strip('"').removeprefix("W/").strip('"') for tag in published)
     return next((tag for tag in tags if len(tag) == _SHA256_LENGTH), "")
 
 
-def _reach(url: str) -> None:
+def _reach(url: str, what: str) -> None:
     """Find out within `TIMEOUT` whether a server can be reached at all.
 
     A time limit on a connection holds for each of a name's addresses in turn, and not for looking
@@ -210,7 +221,7 @@ def _reach(url: str) -> None:
 
     threading.Thread(target=knock, daemon=True).start()
     if not answered.wait(TIMEOUT):
-        message = f"The weights cannot be fetched: {parts.hostname} does not answer."
+        message = f"{what} cannot be fetched: {parts.hostname} does not answer."
         raise Unavailable(message, hint=_HINT)
 
 

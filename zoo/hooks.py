@@ -22,6 +22,8 @@ PROJECT = "zoo"
 GROUP = "zoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+#: the hooks that are told of a run
+OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 #: the hooks that list components, and the kind of what each returns
 LISTING = {"zoo_backbones": "backbone", "zoo_heads": "head", "zoo_losses": "loss"}
 
@@ -69,6 +71,15 @@ def zoo_losses() -> Iterable[Component]:  # type: ignore[empty-body]
 @hookspec
 def zoo_entries() -> Iterable[str]:  # type: ignore[empty-body]
     """Package resources with registry entries, each `"package:file.toml"`."""
+
+
+@hookspec
+def zoo_observers() -> Iterable[str]:  # type: ignore[empty-body]
+    """Names of the modules in the plugin's package that observe runs, `--observe acme/NAME`.
+
+    For a plugin with several observers, or with one whose libraries are heavy: a module is imported
+    when a run asks for it, and holds the three hooks below.
+    """
 
 
 @hookspec

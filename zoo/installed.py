@@ -8,15 +8,16 @@ from the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo.errors import Mismatch
 from zoo.options import problems
+from zoo.specify import specified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.components import Component, Kind
+    from zoo.components import Component, Kind, Value
     from zoo.index import Catalog, Listed
 
 
@@ -78,7 +79,12 @@ def find_same(catalog: Catalog, wanted: Wanted, described: Component) -> Listed:
         Mismatch: it is not installed, of another version, or described otherwise.
     """
     listed = find(catalog, wanted)
-    if listed.version != wanted.version or _means(listed.component) != _means(described):
+    same = listed.version == wanted.version
+    if same:
+        given = cast("Mapping[str, Value | None]", wanted.options)
+        component, _ = specified(listed.component, given, listed.full_name)
+        same = _means(component) == _means(described)
+    if not same:
         raise Mismatch(
             f"{wanted.full_name} of {listed.owner} is another than the run's ({wanted.version}).",
             hint=f"Install {wanted.plugin}=={wanted.version} to go on.",

@@ -1,4 +1,8 @@
-"""Plugins that watch a run: chosen by name, told in frozen events, never able to stop it."""
+"""Plugins that watch a run: chosen by name, told in frozen events, never able to stop it.
+
+`acme` is the plugin of that namespace, whose own module holds the hooks; `acme/board` is the module
+`board` inside its package, which `zoo_observers` of its own module names.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from zoo.plugins.distributions import Source, sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from zoo.history import EpochRecord
 
@@ -46,10 +51,10 @@ class Watcher:
 
 
 def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, ...]:
-    """The plugins of these namespaces, imported and ready.
+    """The observers of these names, `NAMESPACE` or `NAMESPACE/MODULE`, imported and ready.
 
     Raises:
-        Unavailable: there is no such plugin.
+        Unavailable: there is no such plugin, or it has no such observer.
         PluginFault: it cannot be imported.
     """
     if not names:
@@ -59,22 +64,50 @@ def select(names: Sequence[str], say: Callable[[str], None]) -> tuple[Watcher, .
 
 
 def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None]) -> Watcher:
-    if name not in found:
-        near = get_close_matches(name, found, n=3) or sorted(found)
+    namespace, _, inner = name.partition("/")
+    if namespace not in found:
+        near = get_close_matches(namespace, found, n=3) or sorted(found)
         raise Unavailable(
-            f"--observe {name}: no installed plugin has this namespace.",
+            f"--observe {name}: no installed plugin has the namespace {namespace}.",
             hint=f"There is: {', '.join(near)}",
         )
-    source = found[name]
+    source = found[namespace]
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     try:
-        manager.register(import_module(source.module), name=name)
+        entry = import_module(source.module)
+        there = _modules(entry)
+        if inner and inner not in there:
+            raise _no_observer(name, source, there)
+        module = import_module(f"{source.module}.{inner}") if inner else entry
+        manager.register(module, name=name)
+    except Unavailable:
+        raise
     except (Exception, SystemExit) as error:
         owner = f"{source.distribution} {source.version}"
         message = f"The observer {name} ({owner}) cannot be used: {type(error).__name__}: {error}"
         raise PluginFault(message, hint="Leave out --observe, or mend the plugin.") from error
+    if not any(getattr(manager.hook, hook).get_hookimpls() for hook in hooks.OBSERVING):
+        raise _no_observer(name, source, there)
     return Watcher(source, manager, say)
+
+
+def _modules(entry: ModuleType) -> tuple[str, ...]:
+    """The observers that a plugin has in modules of their own."""
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(entry)
+    return tuple(name for names in manager.hook.zoo_observers() for name in names)
+
+
+def _no_observer(name: str, source: Source, there: tuple[str, ...]) -> Unavailable:
+    """That nothing of the plugin would hear of a run under this name, and what would."""
+    owner = f"{source.distribution} {source.version}"
+    told = ", ".join(f"{source.namespace}/{one}" for one in there)
+    return Unavailable(
+        f"--observe {name}: {owner} observes nothing by this name.",
+        hint=f"There is: {told}" if told else "Leave out --observe.",
+    )
 
 
 def start(watchers: Sequence[Watcher], folder: Path, plan_file: str) -> None:

@@ -1,8 +1,8 @@
 """Whether a backbone, a head and a loss fit, and how many views they train on.
 
 Ports are names: a backbone gives `features`, a head takes them and gives some of `logits`,
-`view_logits` and `embeddings`, a loss takes some of those. An impossible trio is refused here,
-before anything is built, with what would fit instead.
+`view_logits`, `embeddings` and `similarities`, a loss takes some of those. An impossible trio is
+refused here, before anything is built, with what would fit instead.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def _features(backbone: Component, head: Component, options: Options) -> str:
 def _outputs(head: Component, loss: Component, options: Options) -> str:
     """Why the loss cannot train the head; nothing when it can.
 
-    A loss that takes only `view_logits` may still reach the parameters behind `logits`, where a
-    head shares them: that is proved when the parts are built. One that takes neither cannot.
+    A loss that takes only `view_logits` or `similarities` may still reach the parameters behind
+    `logits`, where a head shares them: that is proved when the parts are built. One that takes none
+    of the three cannot.
     """
     wanted = needs(loss, options)
     missing = [port for port in wanted if port not in (*head.provides, *EXTRA_PORTS)]
@@ -107,7 +108,7 @@ def _outputs(head: Component, loss: Component, options: Options) -> str:
         )
     if "logits" not in head.provides:
         return f"The head {head.name} provides no logits, so nothing could be predicted with it."
-    if not {"logits", "view_logits"} & set(wanted):
+    if not {"logits", "view_logits", "similarities"} & set(wanted):
         return (
             f"The loss {_with(loss, options)} takes {_and(wanted)} only, so the classes that "
             f"the head {head.name} predicts would never be trained."

@@ -21,6 +21,7 @@ from zoo.plan import Chosen, DataCounts, Plan, WeightsChoice, canonical
 from zoo.registry_file import Placed
 from zoo.settings import SETTINGS, split_settings
 from zoo.spec import EXAMPLE, Part, Spec, parse
+from zoo.specify import specified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +88,7 @@ def resolve(
     )
     values, origins = _setting_values(settings, component_options)
     backbone, head, loss = trio
+    backbone = _specified(backbone)
     _check_ports((backbone, head, loss), catalog)
     if values["probe.solver"] == "lbfgs" and not _convex(head, loss):
         raise UsageError(
@@ -233,6 +235,11 @@ def _setting_values(
     origins = {name: one.origin for name, one in settings.items()}
     origins |= {name: one.origin for name, one in _dotted(options).items()}
     return values, origins
+
+
+def _specified(backbone: Chosen) -> Chosen:
+    component, options = specified(backbone.component, backbone.options, backbone.title)
+    return replace(backbone, component=component, options=options)
 
 
 def _with_image_size(backbone: Chosen, preprocess: Preprocess) -> Chosen:

@@ -135,7 +135,7 @@ SETTINGS: dict[str, Option] = {
         "on",
         "off",
     ),
-    "workers": _whole("processes that decode images", 0, 1024),
+    "workers": _whole("processes that decode images; 0: as many as there are cores", 0, 1024),
     "seed": _whole(
         "seed of the split, the order, the augmentation and the head", 0, 2**32 - 1, default=0
     ),

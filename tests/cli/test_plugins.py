@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.cli import plugins
+from zoo.cli.plugins import table
 from zoo.components import Component
 from zoo.plugins.distributions import Source
 from zoo.plugins.loader import Offer, Problem
@@ -49,7 +49,7 @@ def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     """Run `zoo plugins` over given offers; gives (exit code, standard output, standard error)."""
 
     def run(offered: Sequence[Offer], *arguments: str) -> tuple[object, str, str]:
-        monkeypatch.setattr(plugins, "offers", lambda: offered)
+        monkeypatch.setattr(table, "offers", lambda: offered)
         return zoo("plugins", *arguments)
 
     return run
@@ -98,3 +98,10 @@ def test_without_plugins_there_is_the_line_that_installs_some(zoo: Zoo) -> None:
     code, out, err = zoo(())
     assert (code, out) == (0, "")
     assert "uv pip install 'zoo-registry[standard]'" in err
+
+
+def test_an_unknown_command_of_plugins_is_refused_and_the_table_is_not_shown(zoo: Zoo) -> None:
+    code, out, err = zoo(OFFERS, "ad")
+    assert (code, out) == (2, "")
+    assert "There is no command 'ad'." in err
+    assert "Try: zoo plugins" in err

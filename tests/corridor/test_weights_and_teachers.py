@@ -83,7 +83,7 @@ def test_a_download_is_told_and_can_be_stopped(
         return finished / "model" / "model.safetensors"
 
     tiny(weights=(zoo.Weights(tag="v1", default=True, source="https://example.invalid/net.pth"),))
-    monkeypatch.setattr("zoo.fetch.fetch", fetched)
+    monkeypatch.setattr("zoo.fetch.fetch_file", fetched)
     settings = {"weights": "default", "image_size": 32}
     ear = Ear()
     done = train(images, tmp_path / "run", listener=ear, **settings)

@@ -153,8 +153,8 @@ def test_n4_a_model_whose_logits_are_no_numbers_gives_no_answers(
 ) -> None:
     real = predictor.head_logits
 
-    def logits(*what: Any) -> torch.Tensor:  # noqa: ANN401 - as the function takes them
-        return real(*what) * math.inf
+    def logits(*what: Any, **named: Any) -> torch.Tensor:  # noqa: ANN401 - as the function takes them
+        return real(*what, **named) * math.inf
 
     monkeypatch.setattr(predictor, "head_logits", logits)
     given = {"predict": ("images/ant",), "eval": ("--data", "images")}[command]

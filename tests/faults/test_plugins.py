@@ -22,7 +22,8 @@ import torch
 
 from tests.plugins.conftest import MUSEUM, Site
 from zoo import __version__, index
-from zoo.cli import doctor, plugins
+from zoo.cli import doctor
+from zoo.cli.plugins import table
 from zoo.plugins.loader import offers
 
 from . import sites
@@ -124,7 +125,7 @@ def faulty(
     """All of the museum is installed."""
     site, surveyed = museum
     use(monkeypatch, site)
-    for room in (index, plugins, doctor):
+    for room in (index, table, doctor):
         monkeypatch.setattr(room, "offers", surveyed)
     yield
     index.catalog.cache_clear()
@@ -202,7 +203,7 @@ def test_d2_a_plugin_that_hangs_costs_its_time_limit_and_no_command(
     alone("hangs")
     impatient = partial(offers, limit=1.0)
     monkeypatch.setattr(index, "offers", impatient)
-    monkeypatch.setattr(plugins, "offers", impatient)
+    monkeypatch.setattr(table, "offers", impatient)
     began = time.monotonic()
     ended = zoo("list", "--kind", "loss")
     assert time.monotonic() - began < 30

@@ -185,6 +185,58 @@ def test_one_pair_that_cannot_be_folded_does_not_keep_the_others() -> None:
     assert (found.pairs, norms(found.module), found.refused) == (1, 1, "")
 
 
+BF16 = {"device_type": "cpu", "dtype": torch.bfloat16}
+
+
+class Coarse(nn.Conv2d):
+    """Under autocast its weights are rounded to steps of a half, so that small ones are gone."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        fine = not torch.is_autocast_enabled("cpu")
+        weight = self.weight if fine else (self.weight * 2).round() / 2
+        return self._conv_forward(input, weight, self.bias)
+
+
+def small(norm: nn.Module) -> nn.Module:
+    """With a factor that brings weights of about 3 below a quarter."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    nn.init.constant_(norm.weight, 0.05)
+    return norm
+
+
+@pytest.mark.parametrize("parts", FOLDED.values(), ids=FOLDED)
+def test_in_bfloat16_a_backbone_is_folded_where_rounding_is_all_that_differs(
+    parts: Iterable[nn.Module],
+) -> None:
+    backbone = lived(Pooled(*parts))
+    with torch.autocast(**BF16):
+        found = fold(backbone, SIZE)
+    assert (found.pairs, found.refused) == (norms(backbone), "")
+
+
+def test_what_folds_in_float32_alone_is_not_folded_where_bfloat16_computes() -> None:
+    backbone = Pooled(Coarse(3, 4, 3), small(nn.BatchNorm2d(4))).eval()
+    nn.init.uniform_(backbone.get_parameter("parts.0.weight"), 2, 4)
+    assert fold(backbone, SIZE).pairs == 1
+    with torch.autocast(**BF16):
+        found = fold(backbone, SIZE)
+    assert (found.module, found.pairs) == (backbone, 0)
+    assert found.refused.startswith("in bfloat16 the features would be 10")
+
+
+def test_features_that_are_no_numbers_in_bfloat16_are_not_folded() -> None:
+    class Overflows(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+            out = super().forward(input)
+            folded = self.bias is not None
+            return out * torch.nan if folded and torch.is_autocast_enabled("cpu") else out
+
+    backbone = lived(Pooled(Overflows(3, 4, 3, bias=False), nn.BatchNorm2d(4)))
+    assert fold(backbone, SIZE).pairs == 1
+    with torch.autocast(**BF16):
+        assert fold(backbone, SIZE).refused.startswith("in bfloat16 the features would be nan% off")
+
+
 def test_without_batch_norms_no_image_is_looked_at() -> None:
     class Never(nn.Module):
         def forward(self, images: Tensor) -> Tensor:

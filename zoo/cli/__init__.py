@@ -7,13 +7,16 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from zoo import errors, imports
 from zoo.cli import streams
 from zoo.cli.leaving import leave
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: command → its one line of help; each lives in `zoo.cli.<command>` as `command`
 COMMANDS = {
@@ -25,7 +28,7 @@ COMMANDS = {
     "eval": "Measure a finished run on labelled images.",
     "predict": "Classify images with a finished run.",
     "bench": "Measure how fast a run would be, and what would hold it up.",
-    "plugins": "Show the installed plugins and what became of them.",
+    "plugins": "Show the installed plugins and what became of them; write one.",
     "prefer": "Say which component a shared name shall mean.",
     "data": "Show and clear what zoo keeps of images and weights.",
     "doctor": "Check versions, devices, caches and plugins.",
@@ -36,22 +39,60 @@ class _ReaderGoneError(Exception):
     """A broken pipe, under a name that click does not make an exit code of its own."""
 
 
-class _Lazy(click.Group):
-    """A group that knows its commands by name and imports the one that is called."""
+class Lazy(click.Group):
+    """A group that knows its commands by name and imports the one that is called.
+
+    Args:
+        package: where the commands are: each is `command` in the module of its name.
+        table: command → its one line of help.
+    """
+
+    def __init__(self, *, package: str, table: Mapping[str, str], **attributes: Any) -> None:  # noqa: ANN401 - click's own
+        """Remember the table; nothing of the package is imported."""
+        super().__init__(**attributes)
+        self.package = package
+        self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table, which is the order of use."""
         del ctx
-        return [*COMMANDS]
+        return [*self.table]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module."""
         del ctx
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        command = import_module(f"zoo.cli.{cmd_name}").command
+        command = import_module(f"{self.package}.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any of them."""
+        del ctx
+        if not self.table:
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl([*self.table.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the near commands when there is no such one."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in self.table:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.table, n=3) or [*self.table]
+            raise errors.UsageError(
+                f"There is no command {name!r}.",
+                hint=f"Try: {ctx.command_path} {' | '.join(near)}",
+            )
+        return super().resolve_command(ctx, args)
+
+
+class _Outermost(Lazy):
+    """The command `zoo` itself."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Carry out the command."""
@@ -60,28 +101,13 @@ class _Lazy(click.Group):
         except BrokenPipeError as error:
             raise _ReaderGoneError from error
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands without importing any of them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([*COMMANDS.items()])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the near commands when there is no such one."""
-        name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in COMMANDS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, n=3) or [*COMMANDS]
-            raise errors.UsageError(
-                f"There is no command {name!r}.", hint=f"Try: zoo {' | '.join(near)}"
-            )
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Outermost,
+    package="zoo.cli",
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="zoo-registry", prog_name="zoo")
 def group(*, debug: bool) -> None:

@@ -52,7 +52,9 @@ def _about(setting: Option) -> str:
 @taking(*_TAKEN)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
-@click.option("--observe", multiple=True, metavar="NAME", help="A plugin that shall watch.")
+@click.option(
+    "--observe", multiple=True, metavar="NAME", help="A plugin that shall watch, or NAME/MODULE."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes what is declared above

@@ -122,6 +122,11 @@ def _ask(manager: pluggy.PluginManager) -> tuple[dict[str, list[Any]], list[str]
         for entry in entries
         if not (isinstance(entry, str) and entry.count(":") == 1)
     ]
+    wrong += [
+        f"zoo_observers gave {one!r:.60}, not the name of a module"
+        for one in _given(manager, "zoo_observers")
+        if not (isinstance(one, str) and one.isidentifier())
+    ]
     if wrong:
         raise Unfit(*wrong)
     return {kind: to_json(found) for kind, found in offered.items()}, entries

@@ -79,6 +79,8 @@ def _component(kind: Kind, component: Component) -> Iterator[str]:
     yield from _by_option(component)
     yield from _all_weights(kind, component)
     yield from _facts(component)
+    if component.specify and (kind != "backbone" or not TARGET.fullmatch(component.specify)):
+        yield f"has specify {component.specify!r}, which is not 'module:attribute' of a backbone"
     yield from _requires(component)
 
 

@@ -201,6 +201,7 @@ def _check_output(head: Maker, output: object, context: HeadContext, views: int)
         "logits": (_PROOF_SAMPLES, context.classes),
         "view_logits": (_PROOF_SAMPLES, views, context.classes),
         "embeddings": (_PROOF_SAMPLES, views, None),
+        "similarities": (_PROOF_SAMPLES, views, context.classes),
     }
     for port, shape in expected.items():
         found = getattr(output, port)

@@ -212,14 +212,14 @@ def pixel_features(  # noqa: PLR0913 - one fact each
         preprocess: whose mean and std to use.
         device: where to compute.
         progress: called with the number of images of each batch done.
-        fill: whether a small batch is filled up: see `_filled`.
+        fill: whether a small batch is filled up: see `filled`.
     """
     found = []
     size = feature_batch(preprocess.size, device.memory)
     for start in range(0, len(places), size):
         chosen = places[start : start + size]
-        filled = _filled(chosen, size) if fill else chosen
-        still = torch.from_numpy(pixels[filled]).permute(0, 3, 1, 2)
+        taken = filled(chosen, size) if fill else chosen
+        still = torch.from_numpy(pixels[taken]).permute(0, 3, 1, 2)
         images = normalise(still, preprocess, device)
         with device.autocast():
             found.append(forward(images, 1)[: len(chosen), 0])
@@ -241,14 +241,14 @@ def view_features(forward: Forward, feed: ImageFeed, samples: np.ndarray, kept: 
         images = feed.kept(chosen, kept)
         if len(chosen) < size:  # filled when they are made: what is not kept is decoded once
             images = images.reshape(len(chosen), kept, *images.shape[1:])
-            images = images[_filled(np.arange(len(chosen)), size)].flatten(0, 1)
+            images = images[filled(np.arange(len(chosen)), size)].flatten(0, 1)
             images = images.contiguous(memory_format=feed.device.memory_format)
         with feed.device.autocast():
             found.append(forward(images, kept)[: len(chosen)])
     return torch.cat(found) if found else torch.empty(0, kept, 0)
 
 
-def _filled(places: np.ndarray, size: int) -> np.ndarray:
+def filled(places: np.ndarray, size: int) -> np.ndarray:
     """The places `[b]` of a batch, filled up to its usual size with the last of them.
 
     Kernels are chosen by the size of a batch, and round in another order: a product of float32

@@ -5,17 +5,23 @@ t = bias - mean · s. After a convolution with weight W and bias b it makes anot
 W · s and b · s + t: one pass over the memory less. (Jacob et al. 2017, arXiv:1712.05877, 3.2.)
 
 What comes after what is seen in a forward pass and not read from the code, so that any module can
-be folded; and nothing is believed: every pair is compared, and then the whole.
+be folded; and nothing is believed: every pair is compared, then the whole, and then the whole once
+more on the device and in the precision that a run computes with.
+
+All of it looks at one picture of noise, the same for everybody. A run's own images would not do:
+features are kept for other runs, and how they were computed must not depend on who came first.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -23,9 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: stands in the recipes of what is kept, so that another way of folding never meets this one's
-RULE = "conv-bn-1"
+RULE = "conv-bn-2"
 #: how far the folded features may be from the others, relative to their norm, in float32
 _TOLERANCE = 1e-4
+#: how many times as far from float32's features the folded ones may be as the others are, where the
+#: device rounds more coarsely. Folding takes one rounding of every pair away and rounds the rest
+#: otherwise, so that in fair weather either side is the nearer one: measured 0.5 to 1.7 times on
+#: ten networks. To this comes one rounding of the result, of the precision's epsilon (2^-7 of
+#: bfloat16), for networks of which the others happen to round to nothing.
+_CHANCE = 3
 _SEED = 0
 
 
@@ -47,18 +59,20 @@ class Folding:
 def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
     """Fold a backbone's BatchNorms into its convolutions, in a copy.
 
-    It is decided on the CPU in float32, so that it is the same whatever device then computes.
+    Which pairs there are is decided on the CPU in float32, so that it is the same whatever device
+    then computes; whether they are folded, also by what that device makes of it, under the autocast
+    that surrounds the call.
 
     Args:
         backbone: frozen; stays as it is, and answers in eval mode.
         size: (height, width) of its images, pixels.
 
     Returns:
-        The copy, where the backbone was, proved to give the same features for random input.
+        The copy, where the backbone was, proved to give the same features.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
         return Folding(backbone, 0)
-    images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(_SEED))
+    images = _noise(size)
     like = next(backbone.parameters(), torch.empty(()))
     with torch.inference_mode(mode=False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         try:
@@ -74,11 +88,48 @@ def fold(backbone: nn.Module, size: tuple[int, int]) -> Folding:
             far = _distance(copied(images), expected)
         except Exception as error:  # noqa: BLE001 - a plugin's code that misses its BatchNorm
             return Folding(backbone, 0, f"{type(error).__name__} without its BatchNorms")
-    if not far <= _TOLERANCE:
-        return Folding(backbone, 0, f"the features would differ by {far:.1e} of their size")
-    return Folding(
-        copied.to(like.device, like.dtype).requires_grad_(requires_grad=False), len(pairs)
-    )
+    folded = copied.to(like.device, like.dtype).requires_grad_(requires_grad=False)
+    refused = f"the features would differ by {far:.1e} of their size"
+    if far <= _TOLERANCE:
+        refused = _rounds_worse(folded, backbone, images.to(like.device, like.dtype), expected)
+    return Folding(backbone, 0, refused) if refused else Folding(folded, len(pairs))
+
+
+def _noise(size: tuple[int, int]) -> Tensor:
+    """A picture `[1, 3, H, W]` of noise at every scale, as photographs have it, of variance 1.
+
+    White noise is kinder: bfloat16 moves the features of lite0 by 2.7 % of it, and by 4.1 % of
+    photographs (4.4 % of this).
+    """
+    draw = torch.Generator().manual_seed(_SEED)
+    scales = [2**power for power in range(max(1, min(size).bit_length() - 1))]
+    made = torch.zeros(1, 3, *size)
+    for scale in scales:
+        coarse = torch.randn(1, 3, *(math.ceil(side / scale) for side in size), generator=draw)
+        made += F.interpolate(coarse, size=size, mode="bilinear")
+    return made / math.sqrt(len(scales))
+
+
+@torch.no_grad()
+def _rounds_worse(folded: nn.Module, plain: nn.Module, images: Tensor, exact: Tensor) -> str:
+    """Why a folded backbone is none as it will be computed; empty where it is.
+
+    Args:
+        folded: on the device that computes.
+        plain: the same, as it was built.
+        images: `[1, 3, H, W]`, there.
+        exact: their features by float32 on the CPU.
+    """
+    kind = images.device.type
+    mixed = torch.is_autocast_enabled(kind)
+    if kind == "cpu" and not mixed:
+        return ""  # this is what was proved
+    precision = torch.get_autocast_dtype(kind) if mixed else images.dtype
+    far, usual = (_distance(module(images).cpu(), exact) for module in (folded, plain))
+    if far <= max(_TOLERANCE, _CHANCE * usual + torch.finfo(precision).eps):
+        return ""
+    name = str(precision).removeprefix("torch.")
+    return f"in {name} the features would be {far:.1%} off, and are {usual:.1%} off as they are"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from zoo.manifest import own_hash
 from zoo.training import threads
 from zoo.training.assemble import Maker, build_model
 from zoo.training.evaluate import refuse_infinite
-from zoo.training.feeds import FEATURE_BATCH, pixel_features
+from zoo.training.feeds import FEATURE_BATCH, filled, pixel_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,7 +127,7 @@ class Predictor:
             progress or (lambda _: None),
             fill=fill,
         )
-        return head_logits(self.model, found).cpu()
+        return head_logits(self.model, found, fill=fill).cpu()
 
     def predictions(self, logits: Tensor) -> list[Prediction]:
         """From logits `[N, C]`.
@@ -148,16 +148,26 @@ class Predictor:
 
 
 @torch.inference_mode()
-def head_logits(model: Model, features: Tensor) -> Tensor:
-    """Logits `[N, C]`, float32, of scaled features `[N, D]`, batched as in prediction."""
+def head_logits(model: Model, features: Tensor, *, fill: bool = True) -> Tensor:
+    """Logits `[N, C]`, float32, of scaled features `[N, D]`.
+
+    With `fill`, batches are all of one size, so that a row's logits are the same bits whatever rows
+    are beside it: a validation figure is what prediction gives, of one image as of all.
+    """
     was_training = model.head.training
     model.head.eval()
     with threads.suited(model.head):
-        found = [
-            model.answer(batch[:, None]).logits.float() for batch in features.split(FEATURE_BATCH)
-        ]
+        found = [_answered(model, batch, fill=fill) for batch in features.split(FEATURE_BATCH)]
     model.head.train(was_training)
     return torch.cat(found)
+
+
+def _answered(model: Model, batch: Tensor, *, fill: bool) -> Tensor:
+    """Logits `[b, C]` of scaled features `[b, D]`; with `fill`, in a batch of full size."""
+    count = len(batch)
+    if fill and count < FEATURE_BATCH:
+        batch = batch[filled(np.arange(count), FEATURE_BATCH)]
+    return model.answer(batch[:, None]).logits[:count].float()
 
 
 def save_model(folder: Path, model: Model, card: dict[str, Any]) -> None:

@@ -1,10 +1,8 @@
-"""`zoo plugins`: what is installed, what each plugin brings, and what became of the others."""
+"""`zoo plugins` by itself: what is installed, what each brings, and what became of the others."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from zoo.cli import console
 from zoo.plugins.loader import Offer, forget_failures, offers
@@ -15,11 +13,13 @@ if TYPE_CHECKING:
 _PLURALS = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 
-@click.command()
-@click.option("--json", "wants_json", is_flag=True, help="Write JSON.")
-@click.option("--retry", is_flag=True, help="Ask quarantined plugins again.")
-def command(*, wants_json: bool, retry: bool) -> None:
-    """Show the installed plugins, what each brings, and why some are quarantined."""
+def show(*, wants_json: bool, retry: bool) -> None:
+    """Write the table, or the same as JSON.
+
+    Args:
+        wants_json: an array with a record for each plugin.
+        retry: ask those again that are quarantined.
+    """
     if retry:
         forget_failures()
     found = offers()
