@@ -246,13 +246,10 @@ def _packs(
         recipe["mean"] = geometry["mean"]  # what the border is filled with
     decoder = {"pillow": PIL.__version__}
     of_canvases = {"kind": "canvas", "side": canvas_side, "rule": canvas.RULE, **decoder}
+    filled = partial(canvas.filled, side=canvas_side)
     packs = (
         Pack({"kind": "pixels", **recipe, "rule": RULE, **decoder}, (*preprocess.size, 3)),
-        Pack(
-            of_canvases,
-            (canvas.row_bytes(canvas_side),),
-            partial(canvas.filled, side=canvas_side),
-        ),
+        Pack(of_canvases, (canvas.row_bytes(canvas_side),), filled),
     )
     with ExitStack() as stack:
         for pack, wanted in zip(packs, wants, strict=True):
