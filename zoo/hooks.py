@@ -24,6 +24,8 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 #: the hooks that list components, and the kind of what each returns
 LISTING = {"zoo_backbones": "backbone", "zoo_heads": "head", "zoo_losses": "loss"}
+#: the hooks that are told of a run
+OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 
 
 @dataclass(frozen=True, slots=True)
