@@ -93,7 +93,7 @@ CHOSEN = {
     ),
     "nca": Chosen(
         library="NCALoss", summary="Neighbourhood components analysis.",
-        bounds={"softmax_scale": _POSITIVE},
+        bounds={"softmax_scale": (1e-3, 10.0)},
     ),
     "ntxent": Chosen(
         library="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
@@ -136,7 +136,7 @@ CHOSEN = {
     ),
     "proxy_nca": Chosen(
         library="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
-        of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": _POSITIVE},
+        of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": (1e-3, 10.0)},
     ),
 }  # fmt: skip
 

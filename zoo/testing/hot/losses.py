@@ -96,7 +96,8 @@ def _other(inputs: tuple[Any, ...], port: str) -> tuple[Any, ...]:
     output, batch = inputs
     if port in OUTPUT_PORTS:
         value = getattr(output, port)
-        return replace(output, **{port: value + normal(60, *value.shape)}), batch
+        other = value + normal(60, *value.shape)
+        return replace(output, **{port: other.tanh() if port == "similarities" else other}), batch
     value = batch.extras[port]
     return output, replace(batch, extras={**batch.extras, port: value + normal(60, *value.shape)})
 
