@@ -26,6 +26,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 #: the hooks that list components, and the kind of what each returns
 LISTING = {"zoo_backbones": "backbone", "zoo_heads": "head", "zoo_losses": "loss"}
+#: the hooks that are told of a run
+OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 
 
 @dataclass(frozen=True, slots=True)

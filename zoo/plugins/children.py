@@ -45,7 +45,7 @@ def survey(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict
                     child.end()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a child may know of ours: being listed is no reason to learn a password."""
     return {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
 
@@ -69,7 +69,7 @@ class _Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,
             )
 

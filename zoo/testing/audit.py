@@ -1,0 +1,67 @@
+"""What a plugin's code reaches for outside of itself: the network, files, other programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NETWORK = frozenset({"socket.connect", "socket.getaddrinfo", "socket.bind", "urllib.Request"})
+_PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"})
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+#: kept by Python and by libraries for themselves
+_OWN = ("__pycache__", os.devnull, "/proc/", "/dev/shm/")  # noqa: S108 - not written to
+
+#: where events go while something listens; an audit hook cannot be taken off
+_listening: list[list[str]] = []
+_hooked = False
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """The list that fills with what the block reached for, in words."""
+    global _hooked  # noqa: PLW0603 - one hook for the process, and it stays
+    if not _hooked:
+        sys.addaudithook(_hear)
+        _hooked = True
+    found: list[str] = []
+    _listening.append(found)
+    try:
+        yield found
+    finally:
+        _listening.remove(found)
+
+
+def _hear(event: str, arguments: tuple[object, ...]) -> None:
+    if not _listening:
+        return
+    told = ""
+    if event in _NETWORK:
+        told = f"reached for the network ({event})"
+    elif event in _PROGRAMS:
+        told = f"started a program ({event})"
+    elif event == "open":
+        path, _, flags = arguments
+        if isinstance(flags, int) and flags & _WRITES and _is_foreign(path):
+            told = f"opened {path} for writing"
+    elif event in {"os.mkdir", "os.remove", "os.rename"} and _is_foreign(arguments[0]):
+        told = f"changed the disk ({event} of {arguments[0]})"
+    if told:
+        for found in _listening:
+            if told not in found:
+                found.append(told)
+
+
+def _is_foreign(path: object) -> bool:
+    """Whether a path is one that a plugin has no business to write to."""
+    if not isinstance(path, (str, bytes)):
+        return False  # a file that is open already
+    text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - in an audit hook
+    scratch = tempfile.gettempdir()
+    inside = text.startswith(f"{scratch}/tmp") or text.startswith(f"{scratch}/torch")
+    return not inside and not any(part in text for part in _OWN)

@@ -1,0 +1,82 @@
+"""One plugin's cold half, imported and asked in a process of its own, under observation.
+
+`python -m zoo.testing.listing MODULE FILE DISTRIBUTION`: what was seen goes as JSON into FILE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from zoo import hooks
+from zoo.components import component_from_json, to_json
+from zoo.plugins.child import survey
+from zoo.testing import audit, state
+
+
+def observe(module: str, distribution: str) -> dict[str, Any]:
+    """What listing the plugin gives, and what it does to the process.
+
+    Returns:
+        `record`: as `zoo.plugins.child.survey` gives it, `imported` top-level modules among it;
+        `cpu` and `wall`: seconds of the first time; `same`: whether asking again gave the same;
+        `changed`, `reached`: in words; `observers`: hooks of a run that it implements;
+        `altered`: components that change on the way to JSON and back, or cannot be pickled.
+    """
+    loaded = {*sys.modules}
+    before = state.snapshot()
+    with audit.listening() as reached:
+        wall, cpu = time.perf_counter(), time.process_time()
+        record = survey(module, distribution)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    changed = state.changes(before, state.snapshot())
+    new = {name.partition(".")[0] for name in {*sys.modules} - loaded}
+    again = survey(module, distribution)
+    found = import_module(module) if record["problem"] is None else None
+    return {
+        "record": record | {"imported": sorted(new)},
+        "wall": wall,
+        "cpu": cpu,
+        "same": again["components"] == record["components"]
+        and again["entries"] == record["entries"]
+        and again["problem"] == record["problem"],
+        "changed": changed,
+        "reached": reached,
+        "observers": [name for name in hooks.OBSERVING if _implements(found, name)],
+        "altered": [*_altered(found)] if found else [],
+    }
+
+
+def _implements(module: object, hook: str) -> bool:
+    return hasattr(getattr(module, hook, None), f"{hooks.PROJECT}_impl")
+
+
+def _altered(module: object) -> list[str]:
+    """What is not the same component after JSON, or after pickling, in words."""
+    wrong = []
+    for hook in hooks.LISTING:
+        if not _implements(module, hook):
+            continue
+        for component in getattr(module, hook)():
+            text = json.dumps(to_json(component))
+            back = component_from_json(json.loads(text))
+            if back != component or json.dumps(to_json(back)) != text:
+                wrong.append(f"{component.name} is another component after a JSON round trip")
+            try:
+                same = pickle.loads(pickle.dumps(component)) == component  # noqa: S301 - its own
+            except Exception as error:  # noqa: BLE001 - a stranger's object
+                wrong.append(f"{component.name} cannot be pickled: {error}")
+            else:
+                wrong += [] if same else [f"{component.name} is another component when unpickled"]
+    return wrong
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(observe(sys.argv[1], sys.argv[3])), "utf-8")
+    os._exit(0)  # at once: threads and exit handlers that the plugin left behind may never end

@@ -1,0 +1,176 @@
+"""Which checks a plugin is due, computed from what it declares, before any of them is run.
+
+The names are the contract, line by line. `COLD` needs the listing alone, `HOT` needs torch; a
+check's code is the function of its name, with `_` for `-`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoo.components import KINDS, Component, Kind, Option, Value
+from zoo.options import spelt
+from zoo.testing.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+#: check of the whole plugin → what it holds
+COLD = {
+    "listing": "is found, imported and asked, and what it offers passes the door",
+    "light": "listing imports nothing heavy, and takes little time",
+    "quiet": "listing leaves the process, the disk and the network alone",
+    "deterministic": "asked again, elsewhere, under another hash seed, it lists the same",
+    "round-trip": "components survive JSON and pickling",
+    "words": "names, aliases, summaries and deprecations make sense",
+    "figures": "what is stated of weights and sizes can be true",
+    "requirements": "what it imports is declared, installed, and zoo's public door alone",
+    "entries": "its registry files are there, parse, and name what it offers",
+}
+#: check of a component → (kinds, what it holds)
+HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
+    "global-state": (KINDS, "import, build and use leave the process as it was"),
+    "no-reach": (KINDS, "import, build and use reach for no network, file or program"),
+    "target": (KINDS, "the target is there and can be called"),
+    "signature": (KINDS, "it takes exactly the declared options, with their defaults"),
+    "unknown-option": (KINDS, "it refuses an option that it does not declare"),
+    "builds": (KINDS, "it builds and works with this value of an option"),
+    "option-effect": (KINDS, "the option changes something"),
+    "meta": (("backbone", "head"), "it builds and works on the meta device"),
+    "ports": (KINDS, "what goes in and out has the declared names, shapes and types"),
+    "facts": (("backbone",), "stated width, parameters and layout are those built"),
+    "needs": (("loss",), "it reads the ports that it declares and no others"),
+    "context": (("head", "loss"), "it fits any number of classes, widths and views"),
+    "fresh": (KINDS, "two builds share nothing"),
+    "seed": (KINDS, "what is random is a function of torch's seed"),
+    "state-dict": (KINDS, "a state dict holds all of its state"),
+    "modes": (KINDS, "train and eval are honoured; eval changes and draws nothing"),
+    "gradients": (KINDS, "gradients are finite and reach what decides the outputs"),
+    "steps": (KINDS, "it can be trained step after step"),
+    "batch-of-one": (KINDS, "one image alone trains and predicts"),
+    "autocast": (KINDS, "bfloat16 autocast stays near float32"),
+    "in-place": (KINDS, "inputs are left as they were"),
+    "device": (KINDS, "tensors follow the input's device"),
+    "pickles": (KINDS, "it can be sent to another process"),
+    "unpickles": (KINDS, "and works there as here"),
+    "independence": (("backbone", "head"), "in eval, no image depends on its neighbours"),
+    "memory-format": (("backbone",), "channels-last images give the same features"),
+    "weights-file": (("backbone",), "a weights file is loaded, whole"),
+    "weights-errors": (("backbone",), "a file that does not fit is refused"),
+    "published": (("backbone",), "installed weights are the stated ones and fit"),
+    "targets": (("loss",), "class indices and distributions both count"),
+    "weights": (("loss",), "the weight of a sample multiplies its part"),
+    "samples": (("loss",), "uncoupled: the mean over samples; coupled: in any order"),
+    "extremes": (("loss",), "confident and undecided logits give finite gradients"),
+    "convex": (("head", "loss"), "affine or convex, as declared"),
+}
+#: check of a plugin that observes runs
+OBSERVING = "observers"
+#: checks that are carried out in a second fresh process, on what the first one left
+SECOND = frozenset({"unpickles"})
+#: the heaviest backbone that is checked in full, parameters
+LARGEST = 6_000_000
+#: backbones of one plugin that are checked in full
+SAMPLE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a plugin offers, as far as the plan depends on it.
+
+    Args:
+        namespace: the plugin's.
+        components: by kind.
+        entries: package resources.
+        observers: hooks of a run that it implements.
+    """
+
+    namespace: str
+    components: Mapping[Kind, Sequence[Component]]
+    entries: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
+
+
+def plan(listing: Listing, sampled: Mapping[Kind, Sequence[Component]]) -> tuple[Check, ...]:
+    """Every check that is due: the cold ones of the plugin, all hot ones of the sampled components."""
+    checks = [Check(name) for name in COLD if name != "entries" or listing.entries]
+    checks += [Check(OBSERVING)] if listing.observers else []
+    for kind in KINDS:
+        for component in sampled.get(kind, ()):
+            checks += _of(kind, f"{listing.namespace}/{component.name}", component)
+    return tuple(checks)
+
+
+def _of(kind: Kind, full_name: str, component: Component) -> Iterator[Check]:
+    for name, (kinds, _) in HOT.items():
+        if kind not in kinds or not _applies(name, component):
+            continue
+        for case in _cases(name, component):
+            yield Check(name, full_name, case, kind)
+
+
+def _applies(name: str, component: Component) -> bool:
+    if name == "convex":
+        return bool(component.convex)
+    if name == "weights":
+        return component.weighted
+    if name == "published":
+        return any(one.source.startswith("package:") for one in component.weights)
+    return True
+
+
+def _cases(name: str, component: Component) -> Iterable[str]:
+    if name == "builds":
+        return ["", *(f"{key}={spelt(value)}" for key, value in edges(component))]
+    if name == "option-effect":
+        return component.options
+    return [""]
+
+
+def edges(component: Component) -> Iterator[tuple[str, Value]]:
+    """Every choice, both bools, least and greatest number of every option, one at a time."""
+    for name, option in component.options.items():
+        for value in values(option):
+            yield name, value
+
+
+def values(option: Option) -> list[Value]:
+    """The values of one option that are worth trying, its default left out."""
+    found: list[Value] = [*option.choices]
+    if option.type == "bool" and not found:
+        found = [False, True]
+    number = {"int": int, "float": float}.get(option.type)
+    if number and not option.choices:
+        found = [number(end) for end in (option.minimum, option.maximum) if end is not None]
+    return [value for value in dict.fromkeys(found) if value != option.default]
+
+
+def sample(
+    components: Mapping[Kind, Sequence[Component]], count: int, largest: int
+) -> tuple[dict[Kind, Sequence[Component]], str]:
+    """Which components are checked in full, and a sentence where that is not all of them.
+
+    Heads and losses are, and so are backbones, if there are no more than `count`. Of many, those of
+    at most `largest` parameters are taken in turn from each group of one layout and one set of
+    options, in the order of a hash of their names.
+    """
+    backbones = components.get("backbone", ())
+    if len(backbones) <= count:
+        return dict(components), ""
+    groups: dict[object, list[Component]] = defaultdict(list)
+    for one in sorted(backbones, key=lambda one: hashlib.sha256(one.name.encode()).digest()):
+        if (one.facts.params or 0) <= largest:
+            groups[one.facts.layout, tuple(one.options)].append(one)
+    chosen: list[Component] = []
+    rounds = max(map(len, groups.values()), default=0)
+    for turn in range(rounds):
+        chosen += [group[turn] for _, group in sorted(groups.items(), key=str) if turn < len(group)]
+    chosen = chosen[:count]
+    told = (
+        f"in full: {len(chosen)} of {len(backbones)} backbones, of at most {largest:,} parameters; "
+        "by their descriptions: all"
+    )
+    return {**components, "backbone": chosen}, told
