@@ -13,7 +13,7 @@ from zoo.components import at
 from zoo.contracts import HeadContext, LossContext
 from zoo.errors import Stopped
 from zoo.phases import decide
-from zoo.training import checkpoints, compiled, fit, optimise, solve, sweep, threads
+from zoo.training import checkpoints, compiled, fit, kernels, optimise, solve, sweep, threads
 from zoo.training.assemble import build_loss
 from zoo.training.evaluate import Scores, quick_scores, score
 from zoo.training.features import image_feed, set_scale, split_features
@@ -94,10 +94,10 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         ),
         session.seed,
     ).to(device.torch)
-    quick = None
+    through = None
     if not probing:
         thaw(model, norms_still=phase.freeze_bn)
-        quick = compiled.through(session, phase)
+        through = compiled.through(session, phase) or kernels.through(model.backbone, device)
     how = optimise.Recipe(
         optimizer=phase.optimizer,
         lr=phase.lr,
@@ -130,7 +130,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         ),
         learner=fit.Learner(
             trained=trained,
-            forward=model.answer if probing else lambda images: model(images, plan.views, quick),
+            forward=model.answer if probing else lambda images: model(images, plan.views, through),
             loss=loss,
             blame=session.makers[2],
             groups=groups,
