@@ -10,6 +10,7 @@ from zoo.errors import UsageError
 #: command → its one line of help; each lives in `zoo.cli.plugins.<command>` as `command`
 COMMANDS = {
     "new": "Write a package that offers a backbone, a head or a loss.",
+    "check": "Hold plugins to the contract, check by check.",
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli import console
 from zoo.plugins.loader import Offer, forget_failures, offers
+from zoo.testing import card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,7 @@ def show(*, wants_json: bool, retry: bool) -> None:
         console.note("No plugin is installed. Try: uv pip install 'zoo-registry[standard]'")
         return
     console.table(
-        ["plugin", "version", "namespace", "brings", "import ms", "status"],
+        ["plugin", "version", "namespace", "brings", "import ms", "checked", "status"],
         [_row(offer) for offer in found],
         right="import ms",
     )
@@ -48,6 +49,7 @@ def _row(offer: Offer) -> list[str]:
         source.namespace,
         _brings(offer),
         milliseconds,
+        card.figure(source),
         _status(offer),
     ]
 
@@ -93,5 +95,6 @@ def _record(offer: Offer) -> dict[str, Any]:
         "entries": list(offer.entries),
         "import_seconds": offer.seconds,
         "heavy": list(offer.heavy),
+        "checked": card.figure(offer.source),
         "problem": {"reason": problem.reason, "detail": problem.detail} if problem else None,
     }
