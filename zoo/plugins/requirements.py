@@ -65,7 +65,7 @@ def unmet(texts: Iterable[str]) -> Iterator[Unmet]:
     """
     for wanted in _requirements(texts):
         allowed, versions = wanted.specifier, _versions(wanted.name)
-        if not any(allowed.contains(version, prereleases=True) for version in versions):
+        if not any(_suits(version, allowed) for version in versions):
             name = canonicalize_name(wanted.name)
             yield Unmet(f"{wanted.name}{allowed}", name, next(iter(versions), ""), allowed)
 
@@ -162,6 +162,14 @@ def _beside_bounds(specifiers: SpecifierSet) -> Iterator[Version]:
         last = max((at for at, part in enumerate(release) if part), default=-1)
         if last >= 0:
             yield Version(f"{bound.epoch}!{_dotted((*release[:last], release[last] - 1))}.99999")
+
+
+def _suits(version: str, allowed: SpecifierSet) -> bool:
+    """Whether an installed version is allowed; one that is none suits whoever takes any."""
+    try:
+        return allowed.contains(version, prereleases=True)
+    except InvalidVersion:
+        return not len(allowed)
 
 
 def _dotted(release: tuple[int, ...]) -> str:
