@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +30,7 @@ from zoo.registry import Registry
 from zoo.resolve import resolve, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from zoo.components import Kind
     from zoo.data.pool import Order, Task
@@ -58,6 +59,17 @@ class Blocks:
     def plugin(self) -> list[str]:
         """The names of the example plugin's modules."""
         return [name for name in self.files if name.startswith("zoo_acme/")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_choices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the user configured decides no test; lines to be typed are those of an active venv."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_CONFIG", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("VIRTUAL_ENV", sys.prefix)
+        for name in ("ZOO_PLUGINS", "ZOO_STRICT_PLUGINS"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,7 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "import_seconds": 0.0123,
         "heavy": [],
         "problem": None,
+        "disabled": None,
     }
     assert quarantined["problem"]["reason"] == "SystemExit: 3"
     assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])
