@@ -18,7 +18,7 @@ import zoo_losses
 from PIL import Image
 
 import zoo
-from zoo import corridor, draft, index, inference, structure
+from zoo import corridor, draft, index, inference, replay, structure
 from zoo.data import ingest, stream
 from zoo.data.worker import answer
 from zoo.index import Catalog, assemble
@@ -91,7 +91,7 @@ PROBE = {"weights": "none", "train": "probe", "epochs": 3, "device": "cpu"}
 
 #: whoever asks for the catalog; imported now, for what is imported later would keep a patched one
 ROOMS = (
-    *(corridor, draft, index, inference, structure),
+    *(corridor, draft, index, inference, replay, structure),
     *(import_module(f"zoo.cli.{command}") for command in ("prefer", "show", "why")),
 )
 

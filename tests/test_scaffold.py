@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from itertools import chain, combinations
 from pathlib import Path
@@ -56,6 +58,21 @@ def test_what_is_written_lists_a_component_of_each_kind(
     (offer,) = offers(site.path)
     assert offer.problem is None
     assert [kind for kind in KINDS if offer.components[kind]] == [*kinds]
+
+
+def test_its_own_tests_pass_from_the_folder_that_it_is_installed_from(tmp_path: Path) -> None:
+    package = written(tmp_path, "head")  # the guide's test runs those of all three kinds
+    site = installed(package, tmp_path / "site")
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=package,
+        env={**os.environ, "PYTHONPATH": str(site.folder)},
+    )
+    assert told.returncode == 0, told.stdout
+    assert "skipped" not in told.stdout
 
 
 def test_what_is_written_needs_no_formatting_and_breaks_no_rule(tmp_path: Path) -> None:

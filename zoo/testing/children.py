@@ -130,7 +130,7 @@ class Server:
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self._said = queue.SimpleQueue()
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "zoo.testing.hot.server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

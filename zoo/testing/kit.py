@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.components import Component, Kind, component_from_json, to_json
+from zoo.components import Component, Kind, Value, component_from_json, to_json
 from zoo.errors import UsageError
 from zoo.testing import cold
 from zoo.testing.children import Server, listings
@@ -46,6 +46,7 @@ def check_plugin(
     sample: int = SAMPLE,
     largest: int = LARGEST,
     limit: float = LIMIT,
+    given: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Report:
     """Hold a plugin to the contract, check by check, in processes of its own.
 
@@ -64,6 +65,9 @@ def check_plugin(
             descriptions.
         largest: parameters of the largest backbone that may be in such a sample.
         limit: seconds that a check may take, and each of the two listings.
+        given: name of a backbone that its options specify → those options, as
+            `{"auto": {"model": "tests/tiny"}}`. Without them such a backbone is checked by its
+            description alone.
 
     Returns:
         The report, with the number of checks by how they ended.
@@ -72,7 +76,9 @@ def check_plugin(
         ContractBroken: an `AssertionError`: a check failed, or was planned and not carried out.
         UsageError: there is no such plugin, or `without` has no reason or meets no check.
     """
-    report = examine(plugin, without=without, sample=sample, largest=largest, limit=limit)
+    report = examine(
+        plugin, without=without, sample=sample, largest=largest, limit=limit, given=given
+    )
     if not report.ok:
         raise ContractBroken(report)
     return report
@@ -85,6 +91,7 @@ def examine(
     sample: int = SAMPLE,
     largest: int = LARGEST,
     limit: float = LIMIT,
+    given: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Report:
     """As `check_plugin`, but whatever came of it is the report's to say.
 
@@ -92,7 +99,8 @@ def examine(
         UsageError: there is no such plugin, or `without` has no reason or meets no check.
     """
     with located(plugin) as (source, path), _on_path(path):
-        return _Examination(source, path, limit, without or {}).report(sample, largest)
+        examination = _Examination(source, path, limit, without or {}, given or {})
+        return examination.report(sample, largest)
 
 
 @contextmanager
@@ -110,9 +118,15 @@ class _Examination:
     """One run of the kit."""
 
     def __init__(
-        self, source: Source, path: tuple[str, ...], limit: float, without: Mapping[str, str]
+        self,
+        source: Source,
+        path: tuple[str, ...],
+        limit: float,
+        without: Mapping[str, str],
+        given: Mapping[str, Mapping[str, Value]],
     ) -> None:
-        self.source, self.path, self.limit, self.without = source, path, limit, without
+        self.source, self.path, self.limit = source, path, limit
+        self.without, self.given = without, given
         self.results: dict[Check, Result] = {}
         self.components: dict[Kind, Sequence[Component]] = {}
 
@@ -130,7 +144,7 @@ class _Examination:
                 kind: tuple(component_from_json(one) for one in found)
                 for kind, found in record["components"].items()
             }
-            chosen, words = sample(self.components, count, largest)
+            chosen, words = sample(self.components, count, largest, self.given)
             observers = tuple(told[0]["observers"])
             listing = Listing(
                 self.source.namespace, self.components, tuple(record["entries"]), observers
@@ -231,6 +245,7 @@ class _Examination:
                 )
                 for number, one in enumerate(left)
             ],
+            "given": self.given,
             "results": str(folder / "results.jsonl"),
             "output": str(folder / "output.txt"),
             "folder": str(folder),

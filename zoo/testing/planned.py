@@ -149,17 +149,26 @@ def values(option: Option) -> list[Value]:
 
 
 def sample(
-    components: Mapping[Kind, Sequence[Component]], count: int, largest: int
+    components: Mapping[Kind, Sequence[Component]],
+    count: int,
+    largest: int,
+    given: Mapping[str, object],
 ) -> tuple[dict[Kind, Sequence[Component]], str]:
     """Which components are checked in full, and a sentence where that is not all of them.
 
     Heads and losses are, and so are backbones, if there are no more than `count`. Of many, those of
     at most `largest` parameters are taken in turn from each group of one layout and one set of
-    options, in the order of a hash of their names.
+    options, in the order of a hash of their names. One that its options specify is taken if they
+    are given, and only then.
     """
-    backbones = components.get("backbone", ())
+    offered = components.get("backbone", ())
+    backbones = [one for one in offered if not one.specify or one.name in given]
     if len(backbones) <= count:
-        return dict(components), ""
+        told = (
+            f"in full: {len(backbones)} of {len(offered)} backbones, since the others want options"
+        )
+        fewer = len(backbones) < len(offered)
+        return {**components, "backbone": backbones}, told if fewer else ""
     groups: dict[object, list[Component]] = defaultdict(list)
     for one in sorted(backbones, key=lambda one: hashlib.sha256(one.name.encode()).digest()):
         if (one.facts.params or 0) <= largest:
@@ -170,7 +179,7 @@ def sample(
         chosen += [group[turn] for _, group in sorted(groups.items(), key=str) if turn < len(group)]
     chosen = chosen[:count]
     told = (
-        f"in full: {len(chosen)} of {len(backbones)} backbones, of at most {largest:,} parameters; "
+        f"in full: {len(chosen)} of {len(offered)} backbones, of at most {largest:,} parameters; "
         "by their descriptions: all"
     )
     return {**components, "backbone": chosen}, told

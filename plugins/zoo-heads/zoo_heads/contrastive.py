@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import zoo
+from zoo_heads.dropout import Dropout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ class Contrastive(nn.Module):
         steps: list[nn.Module] = []
         for before, after in pairwise(widths):
             steps += [nn.Linear(before, after), nn.ReLU()]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.projection = nn.Sequential(*steps[:-1])  # the embedding itself may be negative
         self.view_classifier = nn.Linear(width, context.classes)
         self.joint_classifier = nn.Linear(2 * width, context.classes)

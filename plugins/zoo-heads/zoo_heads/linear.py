@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 import zoo
+from zoo_heads.dropout import Dropout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ class Linear(nn.Module):
         A single layer needs no broken symmetry: the gradient of W is `(q - p) hᵀ`, not zero.
         """
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(context.features, context.classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)

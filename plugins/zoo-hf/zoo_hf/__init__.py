@@ -50,7 +50,7 @@ CURATED = {
 _LOOKED_UP = "looked up from the model; JSON"
 
 
-def _backbone(name: str, summary: str, model: str | None) -> zoo.Component:
+def _backbone(name: str, summary: str) -> zoo.Component:
     return zoo.Component(
         name=name,
         target="zoo_hf.build:build",
@@ -58,7 +58,6 @@ def _backbone(name: str, summary: str, model: str | None) -> zoo.Component:
         options={
             "model": zoo.Option(
                 type="str",
-                default=model,
                 help="ORG/NAME[@REVISION] on the hub, or a folder that save_pretrained wrote",
             ),
             "config": zoo.Option(type="str", help=f"its configuration, {_LOOKED_UP}"),
@@ -72,6 +71,6 @@ def _backbone(name: str, summary: str, model: str | None) -> zoo.Component:
 @zoo.hookimpl
 def zoo_backbones() -> Iterator[zoo.Component]:
     """Every model of the hub by `auto`, and well-known ones by names of their own."""
-    yield _backbone("auto", "Any vision model of the hub, or of a folder: backbone.model=...", None)
+    yield _backbone("auto", "Any vision model of the hub, or of a folder: backbone.model=...")
     for name, (model, _, summary) in CURATED.items():
-        yield _backbone(name, f"{summary} ({model})", model)
+        yield _backbone(name, f"{summary} ({model})")

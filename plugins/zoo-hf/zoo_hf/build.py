@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,12 @@ def build(
         pooled = Pooled(json.loads(config), flipped=flips_channels(json.loads(processor or "{}")))
     if weights is None:
         return pooled
-    return zoo.load_weights(
-        pooled, weights, rename=lambda state: _renamed(pooled.model, state), classifier=_LEFTOVER
-    )
+
+    def rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        own = pooled.state_dict().keys() <= state.keys()  # a file that zoo itself wrote
+        return state if own else _renamed(pooled.model, state)
+
+    return zoo.load_weights(pooled, weights, rename=rename, classifier=_LEFTOVER)
 
 
 def _renamed(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401 - theirs
@@ -112,12 +116,13 @@ def _renamed(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' own report and progress bar: zoo tells what became of the file."""
+    """Without transformers' report and progress bar, and what it does to warnings' filters."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -34,30 +34,32 @@ def specify(component: zoo.Component, options: Mapping[str, object]) -> zoo.Comp
         ValueError: no model is named, or it is none that classifies images.
         zoo.ZooError: its files cannot be fetched.
     """
-    model = options.get("model")
+    usual, _, _ = CURATED.get(component.name, ("", "", ""))
+    model = str(options.get("model") or usual)
     if not model:
         message = "name a model: --set backbone.model=ORG/NAME, or a folder that has one"
         raise ValueError(message)
-    folder = _folder(str(model))
-    config = _json(options.get("config")) or _looked_up(str(model), folder, CONFIG)
-    processor = _json(options.get("processor")) or _looked_up(str(model), folder, PROCESSOR)
+    folder = _folder(model)
+    config = _json(options.get("config")) or _looked_up(model, folder, CONFIG)
+    processor = _json(options.get("processor")) or _looked_up(model, folder, PROCESSOR)
     family = vision(config)
     recipe, input_size = preprocess(processor, family)
     source = f"file:{folder / WEIGHTS}" if folder else f"hf-hub:{model}"
     licences = {name: licence for name, licence, _ in CURATED.values()}
-    kept = {"config": config, "processor": processor}
+    kept = {
+        "model": model,
+        "config": json.dumps(config, sort_keys=True),
+        "processor": json.dumps(processor, sort_keys=True),
+    }
     named = {
-        name: replace(option, default=json.dumps(kept[name], sort_keys=True))
-        if name in kept
-        else option
-        for name, option in component.options.items()
+        name: replace(option, default=kept[name]) for name, option in component.options.items()
     }
     weights = zoo.Weights(
         tag=TAG,
         default=True,
         preprocess=recipe,
         source=source,
-        licence=licences.get(str(model).partition("@")[0], ""),
+        licence=licences.get(model.partition("@")[0], ""),
     )
     facts = zoo.Facts(input_size=input_size, layout=LAYOUTS.get(family["model_type"], "token"))
     return replace(component, options=named, weights=(weights,), facts=facts)

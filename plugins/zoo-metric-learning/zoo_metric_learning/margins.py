@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_metric_learning import distances, losses, reducers
 from torch import nn
 
+from zoo_metric_learning.library import distances, losses, reducers
 from zoo_metric_learning.pairs import class_indices
 from zoo_metric_learning.survey import CHOSEN, builder
 

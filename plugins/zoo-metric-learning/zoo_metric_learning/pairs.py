@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_metric_learning import losses, miners
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
+from zoo_metric_learning.library import losses, miners
 from zoo_metric_learning.survey import CHOSEN, builder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytorch_metric_learning import losses
+from zoo_metric_learning.library import losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ CHOSEN = {
     ),
     "nca": Chosen(
         library="NCALoss", summary="Neighbourhood components analysis.",
-        bounds={"softmax_scale": _POSITIVE},
+        bounds={"softmax_scale": (1e-3, 10.0)},
     ),
     "ntxent": Chosen(
         library="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
@@ -136,7 +136,7 @@ CHOSEN = {
     ),
     "proxy_nca": Chosen(
         library="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
-        of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": _POSITIVE},
+        of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": (1e-3, 10.0)},
     ),
 }  # fmt: skip
 

@@ -82,13 +82,26 @@ class _Bce(nn.Module):
     def __init__(self, smoothing: float, threshold: float | None, *, summed: bool) -> None:
         super().__init__()
         self.of_timm = timm_losses.BinaryCrossEntropy(
-            smoothing=smoothing, target_threshold=threshold, reduction="none"
+            smoothing=0, target_threshold=threshold, reduction="none"
         )
-        self.summed = summed
+        self.smoothing, self.summed = smoothing, summed
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        parts: Tensor = self.of_timm(logits, target)
+        # As timm spreads a label, which does so for indices only.
+        soft = smoothed(target, logits.shape[-1], self.smoothing)
+        parts: Tensor = self.of_timm(logits, soft)
         return parts.sum(dim=-1) if self.summed else parts.mean(dim=-1)
+
+
+class _Poly1(nn.Module):
+    def __init__(self, epsilon: float, smoothing: float) -> None:
+        super().__init__()
+        self.of_timm = timm_losses.PolyCrossEntropy(epsilon=epsilon, reduction="none")
+        self.smoothing = smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        parts: Tensor = self.of_timm(logits, smoothed(target, logits.shape[-1], self.smoothing))
+        return parts
 
 
 class LabelSmoothing(nn.Module):
@@ -140,7 +153,7 @@ def bce(
     target_threshold: float | None = None,
     sum_classes: bool = False,
 ) -> nn.Module:
-    """Timm's `BinaryCrossEntropy`; it smooths indices, and takes distributions as they are."""
+    """Timm's `BinaryCrossEntropy`; distributions are smoothed as indices are."""
     del context
     return PerSample("bce", _Bce(smoothing, target_threshold, summed=sum_classes))
 
@@ -154,5 +167,4 @@ def label_smoothing(context: zoo.LossContext, *, smoothing: float = 0.1) -> nn.M
 def poly1(context: zoo.LossContext, *, epsilon: float = 2.0, smoothing: float = 0.0) -> nn.Module:
     """Timm's `PolyCrossEntropy` (arXiv 2204.12511): `CE + ε (1 - q_label)`."""
     del context
-    of_timm = timm_losses.PolyCrossEntropy(epsilon=epsilon, smoothing=smoothing, reduction="none")
-    return PerSample("poly1", of_timm)
+    return PerSample("poly1", _Poly1(epsilon, smoothing))

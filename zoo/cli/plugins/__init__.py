@@ -9,6 +9,7 @@ from zoo.errors import UsageError
 
 #: command → its one line of help; each lives in `zoo.cli.plugins.<command>` as `command`
 COMMANDS = {
+    "freeze": "Print what recreates the set of installed plugins.",
     "new": "Write a package that offers a backbone, a head or a loss.",
     "add": "Install plugins, by the installer in use.",
     "remove": "Uninstall plugins, by the installer in use.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from zoo.components import OUTPUT_PORTS
 from zoo.contracts import Batch, HeadOutput
 from zoo.options import read
 from zoo.testing import audit, state
@@ -116,7 +117,8 @@ def signature(rig: Rig) -> None:
         raise Fault(f"it cannot be called with its {_first_of(rig)} alone: {called!r:.80}")
     named = {one.name: one for one in parameters[1:]}
     takes_any = any(one.kind is kinds.VAR_KEYWORD for one in parameters)
-    for name, option in rig.component.options.items():
+    declared = (rig.declared or rig.component).options
+    for name, option in declared.items():
         if name not in named:
             if takes_any:
                 continue  # how it deals with them is for `builds` and `unknown-option`
@@ -437,7 +439,7 @@ def _check_gradients(rig: Rig) -> None:
         raise Fault(f"{rig.title}outputs depend on {shown}, and no gradient goes there")
     reached = [name for name in leaves if found[f"the {name}"] is not None]
     rows = {name for name in reached if bool(found[f"the {name}"].any())}  # type: ignore[missing-attribute]  # not None
-    if leaves and not rows & {"features", "logits", "view_logits"}:
+    if leaves and not rows & {"features", "logits", "view_logits", "similarities"}:
         raise Fault(f"{rig.title}no gradient goes back to {' or '.join(leaves)}")
 
 
@@ -590,7 +592,7 @@ def mapped(inputs: tuple[Any, ...], change: Callable[[Tensor], Tensor]) -> tuple
         if isinstance(one, Tensor):
             return change(one)
         if isinstance(one, HeadOutput):
-            return HeadOutput(each(one.logits), each(one.view_logits), each(one.embeddings))
+            return HeadOutput(**{port: each(getattr(one, port)) for port in OUTPUT_PORTS})
         if isinstance(one, Batch):
             extras = {name: each(value) for name, value in one.extras.items()}
             return Batch(each(one.target), each(one.samples), one.epoch, each(one.weight), extras)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _HEAVY = 20_000_000
 
 
+#: how far float32 may take a cosine beyond 1
+_ROUNDED = 1e-4
+
+
 def ports(rig: Head) -> None:
     """The declared ports and no others, in their shapes, for any number of views, on float32."""
     for variant in rig.variants():
@@ -57,6 +61,7 @@ def _check_shapes(rig: Head, outputs: Outputs, sizes: tuple[int, int, int], wher
         "logits": (n, classes),
         "view_logits": (n, views, classes),
         "embeddings": (n, views, None),
+        "similarities": (n, views, classes),
     }
     for port in OUTPUT_PORTS:
         if port not in outputs:
@@ -69,6 +74,11 @@ def _check_shapes(rig: Head, outputs: Outputs, sizes: tuple[int, int, int], wher
         if outputs[port].dtype != torch.float32:
             raise Fault(f"{where} it gives {port} of {outputs[port].dtype}, from float32")
     check_finite(outputs, where)
+    if (
+        "similarities" in outputs
+        and (largest := outputs["similarities"].abs().max()) > 1 + _ROUNDED
+    ):
+        raise Fault(f"{where} it gives a similarity of {float(largest):.3g}, which is no cosine")
 
 
 def context(rig: Head) -> None:

@@ -44,12 +44,14 @@ class Rig:
         listed: the component and its owner.
         given: option values that are not the defaults.
         context: sizes that are not the usual ones.
+        declared: as the plugin lists it, where its options specify it further.
     """
 
     listed: Listed
     given: Mapping[str, Value] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     prototypes: dict[int, nn.Module] = field(default_factory=dict)
+    declared: Component | None = None
 
     kind: ClassVar[Kind]
 
@@ -268,12 +270,15 @@ class Loss(Rig):
             "logits": (n, classes),
             "view_logits": (n, views, classes),
             "embeddings": (n, views, context.embedding or E),
+            "similarities": (n, views, classes),
         }
         made = {
             port: (1.0 if port == "embeddings" else scale) * normal(seed + 10 * place, *shape)
             for place, (port, shape) in enumerate(shapes.items())
             if port in ports
         }
+        if "similarities" in made:
+            made["similarities"] = made["similarities"].tanh()  # cosines lie within -1..1
         extras = {
             port: normal(seed + 50, n, classes)
             for port in ports

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.components import component_from_json
 from zoo.index import Listed
+from zoo.specify import specified
 from zoo.testing import state
 from zoo.testing.hot import backbones, common, heads, losses, sending, watching
 from zoo.testing.hot.rig import RIGS, Fault, NotApplicableError, Rig
@@ -18,6 +19,8 @@ from zoo.testing.planned import OBSERVING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from zoo.components import Kind, Value
 
 #: kind → check → its code; a kind's own goes before the common one
 CHECKS: dict[str, Mapping[str, Callable[..., None]]] = {
@@ -38,15 +41,7 @@ def carry_out(order: Mapping[str, Any]) -> None:
     sys.path[:] = order["path"]
     plugin = order["plugin"]
     rigs = {
-        f"{kind}:{plugin['namespace']}/{record['name']}": RIGS[kind](
-            Listed(
-                kind,
-                plugin["namespace"],
-                plugin["distribution"],
-                plugin["version"],
-                component_from_json(record),
-            )
-        )
+        f"{kind}:{plugin['namespace']}/{record['name']}": _rig(kind, plugin, record, order["given"])
         for kind, found in order["components"].items()
         for record in found
     }
@@ -55,6 +50,25 @@ def carry_out(order: Mapping[str, Any]) -> None:
             _write(results, {"begins": number})
             rig = rigs.get(f"{check['kind']}:{check['component']}")
             _write(results, {"number": number, **_outcome(check, rig, order)})
+
+
+def _rig(
+    kind: Kind,
+    plugin: Mapping[str, str],
+    record: Mapping[str, Any],
+    given: Mapping[str, Mapping[str, Value]],
+) -> Rig:
+    """A component ready to be tried, looked up as a run would if its options specify it."""
+    listed = component_from_json(record)
+    options = given.get(listed.name, {})
+    everything = {name: options.get(name, one.default) for name, one in listed.options.items()}
+    title = f"{plugin['namespace']}/{listed.name}"
+    component, values = specified(listed, everything, title)
+    owner = (plugin["namespace"], plugin["distribution"], plugin["version"])
+    rig: Rig = RIGS[kind](Listed(kind, *owner, component), declared=listed)
+    if component.specify:
+        rig.given = {name: value for name, value in values.items() if value is not None}
+    return rig
 
 
 def _write(results: Any, record: Mapping[str, Any]) -> None:  # noqa: ANN401 - a text file
@@ -72,7 +86,7 @@ def _outcome(check: Mapping[str, str], rig: Rig | None, order: Mapping[str, Any]
         status, detail = "not applicable", str(reason)
     except Fault as fault:
         status, detail = "failed", str(fault)
-    except BaseException as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         status, detail = "failed", _words(error)

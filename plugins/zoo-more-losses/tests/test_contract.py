@@ -1,0 +1,5 @@
+from zoo.testing import check_plugin
+
+
+def test_the_plugin_keeps_the_contract() -> None:
+    check_plugin("zoo-more-losses")
