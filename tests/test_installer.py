@@ -78,6 +78,20 @@ def test_uv_tool_adds_beside_what_is_there_and_replaces_a_bound(tmp_path: Path) 
     assert line(wanted) == "uv tool install zoo-registry --with 'zoo-bolt>=2' --with ./zoo-acme"
 
 
+def test_a_file_of_requirements_is_installed_by_each(tmp_path: Path) -> None:
+    tools = {
+        Installer("uv"): "uv pip install -r plugins.txt",
+        Installer("pip", ("python",)): "python -m pip install -r plugins.txt",
+        Installer("pipx", ("zoo-registry",)): "pipx inject zoo-registry -r plugins.txt",
+        Installer("conda"): "conda install --file plugins.txt",
+    }
+    for one, told_line in tools.items():
+        assert line(one.install_file("plugins.txt")) == told_line
+    (tmp_path / "uv-receipt.toml").write_text(RECEIPT)
+    one = found(tmp_path)
+    assert line(one.install_file("x.txt")).endswith(f"{HELD} --with-requirements x.txt")
+
+
 def test_uv_tool_with_zoo_itself_editable(tmp_path: Path) -> None:
     (tmp_path / "uv-receipt.toml").write_text(
         '[tool]\nrequirements = [{ name = "zoo-registry", editable = "/src/zoo" }]\n'
@@ -93,7 +107,7 @@ def test_a_receipt_that_says_nothing_is_still_uv_tools(tmp_path: Path, damage: s
 
 
 def test_pipx_injects_and_uninjects(tmp_path: Path) -> None:
-    noted = {"main_package": {"package": "zoo-registry"}, "injected_packages": {"zoo-acme": {}}}
+    noted = {"main_package": {"package": "zoo-registry"}, "injected_packages": ["zoo-acme"]}
     (tmp_path / "pipx_metadata.json").write_text(json.dumps(noted))
     one = found(tmp_path, by="pip")
     assert one.tool == "pipx"

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.components import KINDS, Component, Kind, Weights
+from zoo.config import file as config_file
 from zoo.errors import UnknownName, UsageError
 from zoo.index import Catalog, Listed
-from zoo.config import file as config_file
 from zoo.names import preferences, resolve, set_preferences
 from zoo.owners import FIRST_PARTY, OWNERS, TORCHVISION
 from zoo.plugins.loader import Problem

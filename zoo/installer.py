@@ -45,6 +45,13 @@ class Installer(NamedTuple):
         verb = {"pipx": "inject", "uv": "install", "pip": "install", "conda": "install"}[self.tool]
         return self._told(verb, wanted)
 
+    def install_file(self, file: str) -> Command:
+        """The command that installs what a file of requirements lists."""
+        if self.tool == "uv tool":
+            return self._rebuilt({**dict(self.held), file: ("--with-requirements", file)})
+        flag = "--file" if self.tool == "conda" else "-r"
+        return self._told("inject" if self.tool == "pipx" else "install", [flag, file])
+
     def upgrade(self, name: str) -> Command:
         """The command that brings the newest version of an installed distribution."""
         if self.tool == "uv tool":

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__
+from zoo import __version__, installer
 from zoo.plugins import basis
 from zoo.plugins.distributions import HOST, sources
 
@@ -100,6 +100,7 @@ def drift(record: Mapping[str, Any], listed: Mapping[str, str]) -> list[str]:
 
 
 def _changed(name: str, then: str, now: str | None) -> str:
+    line = installer.to_install(f"{name}=={then}")
     if now is None:
-        return f"{name} {then} is not installed: uv pip install {name}=={then}"
-    return f"{name} was {then} and is {now}: uv pip install {name}=={then}"
+        return f"{name} {then} is not installed: {line}"
+    return f"{name} was {then} and is {now}: {line}"

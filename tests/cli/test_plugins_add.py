@@ -42,6 +42,12 @@ for name in sys.argv[3:]:
 """
 
 
+def by_uv(distribution: str = "") -> installer.Installer:
+    """As in an active environment that uv made."""
+    del distribution
+    return installer.Installer("uv")
+
+
 class Desk:
     """A site, a store of what can be installed, and the program in between."""
 
@@ -88,7 +94,7 @@ class _At(Shelf):
 def desk(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     shelf.alone()
     for room in (add, remove):
-        monkeypatch.setattr(room.installer, "in_use", lambda *_: installer.Installer("uv"))
+        monkeypatch.setattr(room.installer, "in_use", by_uv)
     return Desk(shelf, tmp_path, monkeypatch)
 
 
@@ -187,7 +193,7 @@ def test_uv_itself_without_a_network_is_understood(
 ) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setattr(add, "offers", tuple)
-    monkeypatch.setattr(add.installer, "in_use", lambda *_: installer.Installer("uv"))
+    monkeypatch.setattr(add.installer, "in_use", by_uv)
     code, _, err = zoo("plugins", "add", "zoo-a-name-that-nobody-took")
     assert code == 69
     assert "this machine seems to be offline" in err

@@ -1,4 +1,4 @@
-"""Plugins that the user leaves out: neither imported nor asked, shown as disabled, had again by a line."""
+"""Plugins that the user leaves out: not imported, shown as disabled, had again by a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cli import shelves
 from tests.plugins.conftest import MUSEUM
 from zoo import config, index, observers
 from zoo.cli import main
-from zoo.cli import progress as _  # with libraries that are not there where plugins are alone
+from zoo.cli import progress as progress  # noqa: PLC0414 - its libraries, before they are hidden
 from zoo.errors import PluginFault, Unavailable
 from zoo.plugins import children, selection
 from zoo.plugins.loader import offers
@@ -202,7 +202,8 @@ def test_a_bare_name_that_nobody_has_names_what_was_not_looked_at(zoo: Told) -> 
     assert "Not looked at: zoo-acme 1.0 is disabled by -p no:acme (Leave out -p no:acme)." in err
 
 
-def test_an_observer_of_a_disabled_plugin_is_refused(zoo: Told) -> None:
+@pytest.mark.usefixtures("zoo")
+def test_an_observer_of_a_disabled_plugin_is_refused() -> None:
     assert observers.select(["bolt"], print)
     with (
         selection.said(without=("bolt",)),

@@ -1,8 +1,8 @@
 """A plugin that is added never makes a spec mean another component, whatever is installed.
 
 Sets of plugins are generated from a seed: third parties that collide with zoo's own names and with
-each other, by name, alias and namespace, and impostors of zoo's own plugins. Of each set it is asked
-what specs mean, before and after one more plugin is added.
+each other, by name, alias and namespace, and impostors of zoo's own plugins. Of each set it is
+asked what specs mean, before and after one more plugin is added.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def test_one_plugin_more_changes_no_meaning_and_its_collisions_are_told(
 ) -> None:
     seen: Counter[str] = Counter()
     for seed in range(SETS):
-        draw = random.Random(seed)
+        draw = random.Random(seed)  # noqa: S311 - no secret
         installed, newcomer = world(draw)
         after = catalog(pool, installed.offered)
         before = catalog(

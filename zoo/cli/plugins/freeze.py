@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
+from zoo import installer
 from zoo.cli import console
 
-#: how an installer brings a file of requirements in
-_INSTALL = "uv pip install -r plugins.txt"
+#: what the help says to write the list into
+_FILE = "plugins.txt"
 
 
 @click.command("freeze")
@@ -28,7 +29,7 @@ def command(path: Path | None, *, as_json: bool) -> None:
     if as_json:
         console.as_json(found)
         return
-    console.result(f"# {_INSTALL}")
+    console.result(f"# {installer.line(installer.in_use().install_file(_FILE))}")
     for line in found:
         console.result(line)
 
