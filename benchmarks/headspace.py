@@ -1,18 +1,24 @@
-"""Measures how much of a training step's speed reading and augmenting the images leaves.
+"""Measures how fast the whole network trains: beside its headspace, timm, and the card's ceiling.
 
 ::
 
-    python benchmarks/headspace.py --data FOLDER [--spec SPEC ...] [--batch-size N] [--steps N]
-        [--pairs N] [--device auto|cpu|cuda]
+    python benchmarks/headspace.py [--data FOLDER] [--spec SPEC ...] [--batch-size N] [--steps N]
+        [--pairs N] [--device auto|cpu|cuda] [--compile]
 
 The headspace is the same loop over one batch that lies ready on the device, again and again: what
 training would do if its images cost nothing. Blocks of the whole network's training (epoch 2 and
 later: the images are decoded) and of the headspace take turns, and which goes first alternates.
+Between them timm takes its own step, at the flags that are best for it, over one batch that lies
+ready as well (see `timm_step.py`): what its loader would cost is left out. With `--compile` zoo
+compiles its backbone, and timm is measured both ways, of which the faster counts.
+
 Printed are images per second and the fraction of the headspace, by the clock and by processor
 seconds (on a CPU that other work shares, only those mean anything); the feed's own share of the
-processor seconds; and on CUDA how often a step made the host wait for the device.
+processor seconds; on CUDA how often a step made the host wait for the device; and a table of zoo
+beside timm and beside what the card could do (see `ceilings.py`).
 
-Without `--spec`: on CUDA the five backbones of the aim, with random weights; elsewhere `lite0`.
+Without `--spec`: on CUDA the five backbones of the aim, with random weights; elsewhere `lite0`,
+since without CUDA none of this says anything of a GPU. Without `--data`: the drawn demo set.
 """
 
 from __future__ import annotations
@@ -21,13 +27,15 @@ import argparse
 import os
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import inside  # first, since it makes ready for torch what a run makes ready
+import ceilings
+import inside  # first of what loads torch: it makes ready for it what a run makes ready
 import numpy as np
+import timm_step
 import torch
 
 from zoo.training import fit, train
@@ -35,7 +43,7 @@ from zoo.training.blocks import OneBatch
 from zoo.training.features import set_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -87,33 +95,53 @@ class Block:
         images: how many were trained on.
         seconds: by the clock.
         processor: seconds of all cores.
-        feed: of these, the feed's.
         waits: operations that made the host wait for the device.
+        feed: of the processor seconds, the feed's.
     """
 
     images: int
     seconds: float
     processor: float
-    feed: float
     waits: int
+    feed: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
 
 
-def block(task: fit.Task, feed: Feed, epoch: int) -> Block:
-    """One epoch of a task over a feed."""
-    timed = Timed(feed)
-    once = replace(
-        task,
-        feed=timed,
-        phase=replace(task.phase, epochs=epoch + 1),
-        position=fit.Position(epoch=epoch),
-    )
-    cuda = task.learner.device.torch.type == "cuda"
+#: blocks by side: `zoo`, its `headspace`, and `timm` as it is and compiled where those are measured
+Sides = Mapping[str, "Sequence[Block]"]
+
+
+def timed(work: Callable[[], int], *, cuda: bool) -> Block:
+    """What some steps take; they wait for the device at their end, and count their images."""
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode("warn")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clock, processor = time.perf_counter(), time.process_time()
+        images = work()
+        seconds = time.perf_counter() - clock
+        processor = time.process_time() - processor
+    if cuda:
+        torch.cuda.set_sync_debug_mode("default")
+    return Block(images, seconds, processor, sum(WAITED in str(one.message) for one in caught))
+
+
+def block(task: fit.Task, feed: Feed, epoch: int) -> Block:
+    """One epoch of a task over a feed."""
+    watched = Timed(feed)
+    once = replace(
+        task,
+        feed=watched,
+        phase=replace(task.phase, epochs=epoch + 1),
+        position=fit.Position(epoch=epoch),
+    )
+
+    def train_once() -> int:
         # The loop looks at its last numbers before an epoch is over, and so waits for the device.
         list(
             fit.run(
@@ -123,40 +151,65 @@ def block(task: fit.Task, feed: Feed, epoch: int) -> Block:
                 name_samples=lambda samples: list(map(str, samples)),
             )
         )
-        seconds = time.perf_counter() - clock
-        processor = time.process_time() - processor
-    if cuda:
-        torch.cuda.set_sync_debug_mode("default")
-    waits = sum(WAITED in str(one.message) for one in caught)
-    return Block(len(task.targets), seconds, processor, timed.seconds, waits)
+        return len(task.targets)
+
+    found = timed(train_once, cuda=task.learner.device.torch.type == "cuda")
+    return replace(found, feed=watched.seconds)
 
 
-def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, Block]]:
-    """Blocks of training and of the headspace, `count` pairs after one of warming up."""
+def sides(session: Session, architecture: str, arguments: argparse.Namespace) -> Sides:
+    """Blocks of each side in turns, `arguments.pairs` of each after one of warming up."""
     (phase,) = session.plan.phases
     set_scale(session)
     task = train.prepare(session, phase)
     batch = task.phase.batch_size
-    task.targets = task.targets[: batch * steps]
+    task.targets = task.targets[: batch * arguments.steps]
     task.validate = lambda: None
     images = task.feed.batch(0, np.arange(min(batch, len(task.targets))))
     ready = OneBatch(images, session.plan.views)
-    return inside.in_turns(
-        count, lambda pair: block(task, task.feed, pair), lambda pair: block(task, ready, pair)
-    )
+    work: dict[str, Callable[[int], Block]] = {
+        "zoo": lambda turn: block(task, task.feed, turn),
+        "headspace": lambda turn: block(task, ready, turn),
+    }
+    count = max(1, len(task.targets) // len(images))
+    for name, compiled in (("timm", False), ("timm compiled", True))[: 1 + arguments.compile]:
+        if steps := _timm(session, architecture, images, compiled=compiled):
+            work[name] = lambda _turn, steps=steps: timed(
+                lambda: steps.take(count), cuda=session.device.torch.type == "cuda"
+            )
+    rounds = inside.in_turns(arguments.pairs, *work.values())
+    return dict(zip(work, zip(*rounds, strict=True), strict=True))
 
 
-def measure(spec: str, arguments: argparse.Namespace) -> Sequence[tuple[Block, Block]]:
-    """The pairs of one spec."""
+def _timm(
+    session: Session, architecture: str, images: Tensor, *, compiled: bool
+) -> timm_step.Steps | None:
+    """The side of timm, for as many classes; None where timm has no such network."""
+    classes = len(session.dataset.classes)
+    model = timm_step.network(architecture, classes)
+    if model is None:
+        return None
+    return timm_step.Steps(model, images, classes, session.device, compiled=compiled)
+
+
+def architecture_of(spec: str) -> str:
+    """`torchvision/resnet18.TAG:key=value+linear+ce` → `resnet18`."""
+    backbone = spec.partition("+")[0].partition("/")
+    return (backbone[2] or backbone[0]).partition(".")[0].partition(":")[0]
+
+
+def measure(spec: str, arguments: argparse.Namespace) -> Sides:
+    """The blocks of one spec."""
     return inside.measured(
         spec,
-        lambda session: pairs(session, arguments.pairs, arguments.steps),
+        lambda session: sides(session, architecture_of(spec), arguments),
         data=arguments.data,
         train="full",
         weights="none",
         epochs=1,
         device=arguments.device,
         batch_size=arguments.batch_size,
+        compile="on" if arguments.compile else "off",
     )
 
 
@@ -166,14 +219,14 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def report(spec: str, found: Sequence[tuple[Block, Block]], *, cuda: bool) -> None:
-    """Print what the pairs of a spec come to."""
-    fed, ready = zip(*found, strict=True)
-    print(f"{spec}: {len(found)} pairs of {fed[0].images} images each")
-    rates = [spread([one.images / one.seconds for one in side], ".1f") for side in (fed, ready)]
-    print(f"  images/s: {rates[0]}; of the headspace {rates[1]}")
-    clock = [best.seconds / one.seconds for one, best in found]
-    processor = [best.processor / one.processor for one, best in found]
+def report(spec: str, found: Sides, *, cuda: bool) -> None:
+    """Print what the rounds of a spec come to."""
+    fed, ready = found["zoo"], found["headspace"]
+    print(f"{spec}: {len(fed)} rounds of {fed[0].images} images each")
+    for name, blocks in found.items():
+        print(f"  {name}: {spread([one.rate for one in blocks], '.1f')} images/s")
+    clock = ratios(ready, fed)
+    processor = [best.processor / one.processor for one, best in zip(fed, ready, strict=True)]
     print(f"  fraction of the headspace: {spread(clock, '.3f')} by the clock,")
     print(f"    {spread(processor, '.3f')} by processor seconds")
     share = spread([one.feed / one.processor for one in fed], ".1%")
@@ -184,24 +237,70 @@ def report(spec: str, found: Sequence[tuple[Block, Block]], *, cuda: bool) -> No
         print(f"  operations in a block that waited for the device: {waits}")
 
 
+def ratios(one: Sequence[Block], other: Sequence[Block]) -> list[float]:
+    """How many times as fast `other` is, round by round."""
+    return [b.rate / a.rate for a, b in zip(one, other, strict=True)]
+
+
+HEADER = ("network", "zoo", "headspace", "timm", "zoo / timm", "ceiling", "zoo of it", "timm of it")
+
+
+def row(architecture: str, found: Sides, card: str) -> tuple[str, ...]:
+    """A line of the table: images a second, and what they are of timm's and of the ceiling.
+
+    Args:
+        architecture: of the spec.
+        found: its blocks.
+        card: as CUDA calls it; empty where there is none.
+    """
+    rates = {name: median([one.rate for one in blocks]) for name, blocks in found.items()}
+    best = max(
+        (name for name in rates if name.startswith("timm")),
+        key=lambda name: rates[name],
+        default=None,
+    )
+    most = ceilings.ceiling(architecture, card)
+    return (
+        architecture,
+        f"{rates['zoo']:,.0f}",
+        f"{rates['headspace']:,.0f}",
+        f"{rates[best]:,.0f}" if best else "-",
+        spread(ratios(found[best], found["zoo"]), ".2f") if best else "-",
+        f"{most:,.0f}" if most else "-",
+        f"{rates['zoo'] / most:.2f}" if most else "-",
+        f"{rates[best] / most:.2f}" if most and best else "-",
+    )
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """As Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
-    """Print the headspace of each spec."""
+    """Print the headspace of each spec, and the table of all."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", default="demo")
     parser.add_argument("--spec", action="append", help="may be given more than once")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=8, help="of a block, at most an epoch")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=5, help="rounds of all sides")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     cuda = torch.cuda.is_available() and arguments.device != "cpu"
-    print(
-        torch.cuda.get_device_name() if cuda else "CUDA: none here, so its figures are not measured"
-    )
+    card = torch.cuda.get_device_name() if cuda else ""
+    print(card or "CUDA: none here, so its figures are not measured")
+    rows = []
     for spec in arguments.spec or (CUDA_SPECS if cuda else CPU_SPECS):
         found = measure(spec, arguments)
         report(spec, found, cuda=cuda)
+        rows.append(row(architecture_of(spec), found, card))
+    print(table(rows))
+    if cuda and not any(part in card for part in ceilings.CARDS):
+        print("No ceiling is known of this card: see CARDS in ceilings.py.")
 
 
 if __name__ == "__main__":

@@ -55,22 +55,18 @@ def measured(
     return found[0]
 
 
-def in_turns(
-    count: int, one: Callable[[int], T], other: Callable[[int], T]
-) -> Sequence[tuple[T, T]]:
-    """`count` pairs of blocks, which goes first alternating, after one pair of warming up.
+def in_turns(count: int, *sides: Callable[[int], T]) -> Sequence[tuple[T, ...]]:
+    """`count` rounds of a block of each side, after one of warming up.
+
+    Which side goes first moves on by one from round to round.
 
     Args:
-        count: of pairs.
-        one: a block of the one side; takes the pair's number.
-        other: of the other.
+        count: of rounds.
+        sides: what is measured; each takes the round's number.
     """
     found = []
-    for pair in range(count + 1):
-        if pair % 2:
-            first = one(pair)
-            found.append((first, other(pair)))
-        else:
-            second = other(pair)
-            found.append((one(pair), second))
+    for turn in range(count + 1):
+        order = [(place + turn + 1) % len(sides) for place in range(len(sides))]
+        blocks = {place: sides[place](turn) for place in order}
+        found.append(tuple(blocks[place] for place in range(len(sides))))
     return found[1:]

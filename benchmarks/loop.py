@@ -130,7 +130,7 @@ def timed(work: Callable[[int], None], number: int, device: Any) -> Block:  # no
     return Block(time.perf_counter() - clock, time.process_time() - processor)
 
 
-def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, Block]]:
+def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, ...]]:
     """Blocks of zoo's loop and of the one by hand, `count` pairs after one of warming up."""
     (phase,) = session.plan.phases
     set_scale(session)
@@ -152,7 +152,7 @@ def pairs(session: Session, count: int, steps: int) -> Sequence[tuple[Block, Blo
     )
 
 
-def measure(spec: str, arguments: argparse.Namespace) -> Sequence[tuple[Block, Block]]:
+def measure(spec: str, arguments: argparse.Namespace) -> Sequence[tuple[Block, ...]]:
     """The pairs of one spec."""
     return inside.measured(
         spec,
@@ -175,7 +175,7 @@ def bounded(ratios: Sequence[float]) -> tuple[float, float]:
     return float(values.mean()), float(np.quantile(means, 0.95))
 
 
-def report(spec: str, found: Sequence[tuple[Block, Block]], steps: int) -> dict[str, float]:
+def report(spec: str, found: Sequence[tuple[Block, ...]], steps: int) -> dict[str, float]:
     """Print what the pairs of a spec come to; the upper bound of each way of measuring."""
     print(f"{spec}: {len(found)} pairs of {steps} steps each")
     bounds = {}

@@ -60,11 +60,13 @@ class Environment:
     Args:
         folder: to make it in.
         python: interpreter of it.
+        variables: of the processes that run in it, beside those of this one.
     """
 
-    def __init__(self, folder: Path, python: Path) -> None:
+    def __init__(self, folder: Path, python: Path, **variables: str) -> None:
         """Build the wheels and install them."""
         self._folder = folder
+        self._variables = {"ZOO_CACHE": str(folder / "cache"), **variables}
         self._empty = folder / "empty"
         self._empty.mkdir()
         wheels, pins = folder / "wheels", folder / "constraints.txt"
@@ -104,16 +106,23 @@ class Environment:
         """Seconds of wall time and of CPU time that a command takes."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
-        subprocess.run(  # noqa: S603 - the commands stand below
-            [self.programs / command[0], *command[1:]],
-            check=True,
-            capture_output=True,
-            cwd=self._empty,
-            env={**os.environ, "ZOO_CACHE": str(self._folder / "cache")},
-        )
+        self.output(*command)
         wall = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def output(self, *command: str | Path) -> str:
+        """What a command prints, standard output and standard error."""
+        done = subprocess.run(  # noqa: S603 - the commands stand below
+            [self.programs / command[0], *command[1:]],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self._empty,
+            env={**os.environ, **self._variables},
+        )
+        return done.stdout
 
 
 def _project(name: str, module: str) -> str:

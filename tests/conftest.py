@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ import zoo_losses
 from PIL import Image
 
 import zoo
-from zoo import corridor, draft, index, inference, structure
+from zoo import corridor, draft, index, inference, replay, structure
 from zoo.data import ingest, stream
 from zoo.data.worker import answer
 from zoo.index import Catalog, assemble
@@ -29,7 +30,7 @@ from zoo.registry import Registry
 from zoo.resolve import resolve, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from zoo.components import Kind
     from zoo.data.pool import Order, Task
@@ -60,6 +61,17 @@ class Blocks:
         return [name for name in self.files if name.startswith("zoo_acme/")]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_choices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the user configured decides no test; lines to be typed are those of an active venv."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_CONFIG", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("VIRTUAL_ENV", sys.prefix)
+        for name in ("ZOO_PLUGINS", "ZOO_STRICT_PLUGINS"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def readme() -> Blocks:
     found = [match.groupdict() for match in BLOCK.finditer(README.read_text("utf-8"))]
@@ -79,7 +91,7 @@ PROBE = {"weights": "none", "train": "probe", "epochs": 3, "device": "cpu"}
 
 #: whoever asks for the catalog; imported now, for what is imported later would keep a patched one
 ROOMS = (
-    *(corridor, draft, index, inference, structure),
+    *(corridor, draft, index, inference, replay, structure),
     *(import_module(f"zoo.cli.{command}") for command in ("prefer", "show", "why")),
 )
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 #: decodes one picture, has a process of its own decode another, and convolves 2 and 3 images
@@ -179,3 +180,141 @@ def test_the_bound_is_above_the_mean_and_falls_with_the_number_of_pairs() -> Non
     # 1.645 standard deviations of a mean of 20, and of 200.
     assert above == pytest.approx(1.05 + 1.645 * 0.05 / 20**0.5, abs=0.003)
     assert nearer == pytest.approx(1.05 + 1.645 * 0.05 / 200**0.5, abs=0.001)
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("architecture", "published"),
+    [
+        ("resnet18", 33_400),
+        ("resnet50", 9_660),
+        ("vit_small_patch16_224", 11_300),
+        ("convnext_tiny", 8_200),
+        ("efficientnet_b0", 21_300),
+    ],
+)
+def test_ceilings_are_those_of_products_and_of_memory_one_after_the_other(
+    architecture: str, published: float
+) -> None:
+    import ceilings
+
+    assert ceilings.ceiling(architecture, "NVIDIA H200") == pytest.approx(published, rel=0.01)
+    slower = ceilings.ceiling(architecture, "NVIDIA H100 80GB HBM3")
+    assert slower is not None
+    assert slower < published
+    assert ceilings.ceiling(architecture, "NVIDIA A10") is None
+    assert ceilings.ceiling("unheard_of", "NVIDIA H200") is None
+
+
+@pytest.mark.usefixtures("scripts")
+def test_every_network_of_the_aim_has_a_ceiling() -> None:
+    import ceilings
+    import headspace
+
+    assert {headspace.architecture_of(one) for one in headspace.CUDA_SPECS} == {*ceilings.NETWORKS}
+    assert headspace.architecture_of("net.v1:width=8+linear+ce") == "net"
+
+
+@pytest.mark.usefixtures("scripts")
+def test_the_table_is_of_the_faster_of_timms_ways_and_of_ratios_of_one_round() -> None:
+    from headspace import Block, ratios, row, table
+
+    def blocks(*seconds: float) -> list[Block]:
+        return [Block(1000, one, one, 0) for one in seconds]
+
+    found = {
+        "zoo": blocks(0.10, 0.05, 0.10),
+        "headspace": blocks(0.05, 0.05, 0.05),
+        "timm": blocks(0.5, 0.5, 0.5),
+        "timm compiled": blocks(0.20, 0.20, 0.10),
+    }
+    assert ratios(found["timm compiled"], found["zoo"]) == pytest.approx([2, 4, 1])
+    known = row("resnet18", found, "NVIDIA H200")
+    assert known[:5] == ("resnet18", "10,000", "20,000", "5,000", "2.00 (1.00 to 4.00)")
+    assert known[5:] == ("33,365", "0.30", "0.15")
+    del found["timm"], found["timm compiled"]
+    assert row("net", found, "") == ("net", "10,000", "20,000", *["-"] * 5)
+    assert table([known]).splitlines()[2].startswith("| resnet18 | 10,000 | 20,000 | 5,000 | 2.00")
+
+
+@pytest.mark.usefixtures("scripts")
+def test_sides_take_turns_at_being_first() -> None:
+    from inside import in_turns
+
+    order = list[str]()
+
+    def side(name: str) -> Callable[[int], str]:
+        def one(turn: int) -> str:
+            order.append(name)
+            return f"{name}{turn}"
+
+        return one
+
+    assert in_turns(2, *map(side, "abc")) == [("a1", "b1", "c1"), ("a2", "b2", "c2")]
+    assert "".join(order) == "bca" + "cab" + "abc"
+
+
+@pytest.mark.usefixtures("scripts", "tiny")
+def test_timm_takes_as_many_steps_of_the_same_batches_as_zoo(
+    images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import headspace
+    import timm_step
+    from tiny_parts import Net  # type: ignore[import-not-found]  # on the path while tiny is
+    from torch import nn
+
+    trained: dict[str, list[tuple[int, ...]]] = {"zoo": [], "timm": []}
+
+    def counted(side: str, model: type[nn.Module]) -> None:
+        forward = model.forward
+
+        def noted(net: Any, given: Any) -> Any:  # noqa: ANN401 - a module and tensors
+            if net.training and given.device.type != "meta":
+                trained[side].append(tuple(given.shape))
+            return forward(net, given)
+
+        monkeypatch.setattr(model, "forward", noted)
+
+    class Theirs(nn.Sequential):
+        def __init__(self, _name: str, classes: int) -> None:
+            super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
+
+    monkeypatch.setattr(timm_step, "network", Theirs)
+    counted("zoo", Net)
+    counted("timm", Theirs)
+    arguments = ["--spec", "tiny/net+linear+ce", "--data", str(images), "--device", "cpu"]
+    arguments += ["--pairs", "2", "--steps", "3", "--batch-size", "4"]
+    monkeypatch.setattr(sys, "argv", ["headspace.py", *arguments])
+    headspace.main()
+    # zoo twice, fed and from one batch; timm once. Two rounds and one of warming up.
+    assert len(trained["zoo"]) == 2 * len(trained["timm"]) == 2 * 3 * 3
+    assert {*trained["zoo"]} == {*trained["timm"]}
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "CUDA: none here, so its figures are not measured"
+    assert out[1] == "tiny/net+linear+ce: 2 rounds of 12 images each"
+    assert [line.split(":")[0].strip() for line in out[2:5]] == ["zoo", "headspace", "timm"]
+    assert out[-1].startswith("| net | ")
+    assert out[-1].endswith(" | - | - | - |")
+
+
+@pytest.mark.usefixtures("scripts")
+def test_timm_learns_what_it_is_shown_and_has_the_names_of_its_networks() -> None:
+    import timm_step
+    import torch
+    from torch import nn
+
+    from zoo.training.device import choose
+
+    device = choose("cpu", "bf16", "on", layout="conv")
+    torch.manual_seed(0)
+    last = nn.Linear(3, 2)
+    before = last.weight.clone()
+    model = nn.Sequential(nn.Flatten(), last)
+    steps = timm_step.Steps(model, torch.randn(4, 3, 1, 1), 2, device, compiled=False)
+    assert steps.take(3) == 12
+    assert not torch.equal(last.weight, before)
+    assert timm_step.network("unheard_of", 2) is None
+    with torch.device("meta"):
+        lite = timm_step.network("lite0", 5)
+        assert lite is not None
+        assert lite(torch.zeros(2, 3, 32, 32)).shape == (2, 5)

@@ -264,3 +264,12 @@ def test_a_step_of_the_whole_network_is_one_pass(
     train(images, "run", spec="tiny/net+contrastive+cekl", train="full", epochs=2, batch_size=5)
     assert counted.passes[True] == [2 * size for size in (5, 5, 2)] * 2
     assert counted.files == 15
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_weights_that_were_judged_are_not_judged_again(
+    images: Path, train: Train, counted: Counted, select: str
+) -> None:
+    train(images, "run", train="full", epochs=3, select=select, weights="none")
+    # The scale, and each epoch's validation.
+    assert counted.passes[False] == [FEATURE_BATCH] * 4

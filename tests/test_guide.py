@@ -131,7 +131,7 @@ def test_a_reader_who_does_what_it_says_has_a_package_that_trains(reader: Reader
         reader.reads(block["language"], block["file"], block["code"])
     assert reader.done.count("shown") == 4
     assert "zoo run acme/convnet+linear+acme/focal" in reader.done
-    name, status, top1 = Path("journal.txt").read_text().split()
+    name, status, top1 = Path("runs/journal.txt").read_text().split()
     assert (name, status) == ("acme-angles-1", "finished")
     assert 0 <= float(top1) <= 1
     assert "uv publish ./zoo-acme/dist/*" in reader.done

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -121,7 +122,7 @@ def test_a_target_that_ends_python_is_a_plugin_fault(
 def test_a_requirement_that_is_not_met_gives_the_line_to_type(requirement: str, state: str) -> None:
     with pytest.raises(Unavailable, match=state) as caught:
         load_target(listed(requires=(requirement,)))
-    assert caught.value.hint == f"uv pip install '{requirement}'"
+    assert caught.value.hint == f"uv pip install {shlex.quote(requirement)}"
 
 
 def test_requirements_that_are_met_or_not_meant_for_here_pass() -> None:

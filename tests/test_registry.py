@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import folders, registry, toml
-from zoo.errors import InputMissing, StorageFault, UnknownName, UsageError
+from zoo.errors import InputMissing, StorageFault, Unavailable, UnknownName, UsageError
 from zoo.index import catalog
 from zoo.registry import Placed, Registry
 from zoo.registry_file import json_schema
@@ -246,6 +246,53 @@ def test_the_shipped_json_schema_is_that_of_the_settings() -> None:
     assert json.loads(file.read_text()) == json_schema(), (
         "write it anew: json.dumps(zoo.registry_file.json_schema(), indent=2)"
     )
+
+
+REQUIRING = """
+[entries.base]
+spec = "lite0+linear+ce"
+requires_plugins = ["zoo-heads>=0.1", "zoo-no-such-plugin>=2"]
+[entries.mine]
+extends = "base"
+requires_plugins = ["zoo-heads>=99,<100"]
+[entries.met]
+spec = "lite0+linear+ce"
+requires_plugins = ["zoo-heads", "zoo-losses<1000"]
+"""
+
+
+def test_an_entry_requires_plugins_and_what_it_extends_does_too() -> None:
+    book = loaded(REQUIRING)
+    base = ("zoo-heads>=0.1", "zoo-no-such-plugin>=2")
+    assert book.entry("base").requires == base
+    assert book.entry("mine").requires == (*base, "zoo-heads>=99,<100")
+    assert "requires_plugins" not in book.entry("mine").settings
+
+
+def test_a_plugin_that_is_missing_or_too_old_gives_the_line_that_installs_it() -> None:
+    book = loaded(REQUIRING)
+    with pytest.raises(Unavailable) as caught:
+        resolve("mine", {}, catalog=catalog(), book=book)
+    assert caught.value.exit_code == 69
+    assert caught.value.message == (
+        "The entry mine requires zoo-no-such-plugin>=2, and zoo-no-such-plugin is not installed; "
+        "it requires zoo-heads<100,>=99, and zoo-heads is 0.1.0."
+    )
+    assert caught.value.hint == "uv pip install 'zoo-no-such-plugin>=2' 'zoo-heads<100,>=99'"
+    assert resolve("met", {}, catalog=catalog(), book=book).head.full_name == "heads/linear"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('"zoo-timm"', 'registry.toml:4: requires_plugins wants a list such as ["zoo-timm>=0.3"]'),
+        ("[1]", "requires_plugins wants a list"),
+        ('["zoo-timm > = 3"]', "registry.toml:4: requires_plugins: 'zoo-timm > = 3' is not a req"),
+    ],
+)
+def test_what_is_no_list_of_requirements_is_named_with_its_line(value: str, words: str) -> None:
+    assert words in complaint(f'[entries.mine]\nspec = "a+b+c"\nrequires_plugins = {value}\n')
+    assert "requires_plugins" in complaint(f"[defaults]\nrequires_plugins = {value}\n")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)

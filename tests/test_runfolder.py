@@ -85,7 +85,7 @@ def test_runs_cannot_be_made_where_a_file_is_in_the_way() -> None:
 
 def test_the_plan_comes_back(planned: Callable[..., Plan], tmp_path: Path) -> None:
     plan, folder = planned(seed=3), RunFolder(tmp_path)
-    folder.write_plan(plan, {"torch": "2"})
+    folder.write_plan(plan)
     assert folder.plan() == plan
     written = json.loads((tmp_path / "plan.json").read_text())
     assert written["packages"] == {"torch": "2"}

@@ -61,7 +61,7 @@ def test_what_is_written_lists_a_component_of_each_kind(
 
 
 def test_its_own_tests_pass_from_the_folder_that_it_is_installed_from(tmp_path: Path) -> None:
-    package = written(tmp_path)
+    package = written(tmp_path, "head")  # the guide's test runs those of all three kinds
     site = installed(package, tmp_path / "site")
     told = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 #: all that somebody types in a clean environment, from no package at all to a model with a new part
 TYPED = (
     "zoo plugins new birch --kind head",
-    "uv pip install ./zoo-birch",
+    "zoo plugins add ./zoo-birch",
     "zoo run lite0+birch/cosine+ce --data demo",
 )
 #: the most that it may take
@@ -157,12 +157,12 @@ def typed(programs: Path, tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
     def run_line(line: str) -> None:
         told = attempt(line, "1")
-        if told.returncode and " install " in line:
+        if told.returncode and " add " in line:
             told = attempt(line, "0")
         assert told.returncode == 0, told.stderr
 
     yield run_line
-    run_line("uv pip uninstall --quiet zoo-birch")
+    run_line("zoo plugins remove birch")
 
 
 def test_few_commands_lead_from_nothing_to_a_model_with_a_part_of_ones_own(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zoo.hooks import hookimpl as hookimpl
     from zoo.index import catalog as catalog
     from zoo.inference import load as load
+    from zoo.replay import repeat as repeat
     from zoo.spec import Spec as Spec
     from zoo.spec import parse as parse
     from zoo.training.weights import load_weights as load_weights
@@ -68,6 +69,7 @@ _ROOMS = {
     "load": "zoo.inference",
     "load_weights": "zoo.training.weights",
     "parse": "zoo.spec",
+    "repeat": "zoo.replay",
     "run": "zoo.corridor",
     "to_json": "zoo.components",
 }

@@ -62,6 +62,9 @@ def bench(
         settings: by name, dotted ones too, as for `zoo.run`.
         more: the same for names without a dot.
 
+    Returns:
+        Rates in images a second, and the verdict.
+
     Raises:
         ZooError: as for `zoo.run`.
     """

@@ -159,7 +159,12 @@ def at(fact: T | ByOption[T], options: Mapping[str, Value | None]) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deprecated:
-    """Marks a component that will go: since when, and what to use instead."""
+    """Marks a component that will go.
+
+    Args:
+        since: version of the plugin from which on it is marked.
+        use: name of the component to use instead; empty where there is none.
+    """
 
     since: str
     use: str = ""
@@ -226,7 +231,14 @@ class Component:
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401 - JSON is what it is
-    """A component, or any part of one, as JSON types; what equals its default is left out."""
+    """A component, or any part of one, as JSON types; what equals its default is left out.
+
+    Args:
+        value: a component, a part of one, or a mapping, tuple or list of these.
+
+    Returns:
+        Dicts, lists, texts, numbers, truth values and None.
+    """
     if isinstance(value, ByOption):
         return {
             "by_option": value.option,
@@ -276,6 +288,12 @@ def weights_from_json(record: Mapping[str, Any]) -> Weights:
 
 def component_from_json(record: Mapping[str, Any]) -> Component:
     """The inverse of `to_json` for a `Component`.
+
+    Args:
+        record: as JSON gives it back.
+
+    Returns:
+        The component.
 
     Raises:
         TypeError: the record has a key that no component has, or lacks a needed one.

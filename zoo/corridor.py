@@ -113,7 +113,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
     with stopping.listening() as stop:
         plan, dataset = sketch(spec, given, registry_file, hears, stop.check)
-        with _begun(plan, dataset) as ahead:
+        with begun_early(plan, dataset) as ahead:
             draft = prove(plan, dataset)
             for note in draft.notes():
                 hears.note(note)
@@ -124,9 +124,9 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
                 runfolder.new(Path(out) if out else None, plan.entry or spec) as folder,
                 ending(folder, hears, stop, resumed=False),
             ):
-                folder.write_plan(draft.plan, summary.versions(draft.plan), observe)
-                _write_data(folder, draft)
-                return _carry_out(folder, draft, hears, stop, watchers, began=began, ahead=ahead)
+                folder.write_plan(draft.plan, observe)
+                write_data(folder, draft)
+                return carry_out(folder, draft, hears, stop, watchers, began=began, ahead=ahead)
 
 
 def resume(
@@ -162,7 +162,7 @@ def resume(
             if settled
             else survey_data(plan, hears, stop.check)
         )
-        with _begun(plan, dataset) as ahead:
+        with begun_early(plan, dataset) as ahead:
             if note := hot.room("threads").as_begun(plan.device):
                 hears.note(note)
             found = None
@@ -172,7 +172,7 @@ def resume(
                 )
             draft = prove(plan, dataset, phases=plan.phases if settled else ())
             if not settled:
-                _write_data(folder, draft)
+                write_data(folder, draft)
             if found is None:
                 hears.note("checkpoint: none was saved yet; training begins at its beginning.")
             else:
@@ -183,12 +183,12 @@ def resume(
             watchers = observers.select(folder.observers(), hears.note)
             folder.remove(runfolder.EXIT)
             with ending(folder, hears, stop, resumed=True):
-                return _carry_out(
+                return carry_out(
                     folder, draft, hears, stop, watchers, began=began, ahead=ahead, found=found
                 )
 
 
-def _begun(plan: Plan, dataset: Dataset) -> AbstractContextManager[Begun | None]:
+def begun_early(plan: Plan, dataset: Dataset) -> AbstractContextManager[Begun | None]:
     """Pictures that are decoded while torch is imported; where it is, there is nothing to wait for.
 
     That the order of a run's steps is fixed there is worth more than what is left to be gained.
@@ -212,7 +212,7 @@ def _finished(folder: RunFolder) -> Run:
     return Run(folder.path, told)
 
 
-def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
+def carry_out(  # noqa: PLR0913 - all that a run is carried out with
     folder: RunFolder,
     draft: Draft,
     hears: Listener,
@@ -239,8 +239,8 @@ def _carry_out(  # noqa: PLR0913 - all that a run is carried out with
                     hint="Try again, restore them, or start a new run with zoo run.",
                 )
             draft = prove(draft.plan, dataset)
-            folder.write_plan(draft.plan, summary.versions(draft.plan), folder.observers())
-            _write_data(folder, draft)
+            folder.write_plan(draft.plan, folder.observers(), repeats=folder.repeats())
+            write_data(folder, draft)
         session = _session(folder, draft, images, model, hears, stop)
         session.stores = stores
         session.began = began
@@ -268,7 +268,7 @@ def _known(draft: Draft, stores: Mapping[str, FeatureStore]) -> Callable[[str, s
     return lambda split, digest: digest in (views if split == "train" else still)
 
 
-def _write_data(folder: RunFolder, draft: Draft) -> None:
+def write_data(folder: RunFolder, draft: Draft) -> None:
     """The classes, and which image is in which part: a resumed run goes by them."""
     folder.write(runfolder.CLASSES, list(draft.dataset.classes))
     folder.write(runfolder.SPLIT, draft.dataset.to_json(seed=int(draft.plan["seed"])))
@@ -331,6 +331,8 @@ def _train(
         hot.room("train").train(session, append=append, resumed=found)
         scores = hot.room("train").final_scores(session)
         told = summary.build(session, session.proof, scores, _loaded(session))
+        if repeats := folder.repeats():
+            told["repeats"] = repeats
         summary.save_model(folder, session, session.proof)
         folder.write(runfolder.SUMMARY, told)
         report.write(folder, told)

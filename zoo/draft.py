@@ -290,7 +290,7 @@ def makers(plan: Plan) -> tuple[Maker, Maker, Maker]:
 
 def _maker(chosen: Chosen, components: Catalog) -> Maker:
     """A component's builder; the plan says which, what is installed says from where."""
-    listed = installed.find(components, _wanted(chosen))
+    listed = installed.find(components, wanted(chosen))
     maker: Maker = hot.room("assemble").Maker(
         chosen.title,
         load_target(listed),
@@ -301,7 +301,8 @@ def _maker(chosen: Chosen, components: Catalog) -> Maker:
     return maker
 
 
-def _wanted(chosen: Chosen) -> installed.Wanted:
+def wanted(chosen: Chosen) -> installed.Wanted:
+    """A plan's component, as `installed` looks for it."""
     return installed.Wanted(
         chosen.kind, chosen.full_name, chosen.plugin, chosen.version, chosen.options
     )
@@ -315,7 +316,7 @@ def check_plugins(plan: Plan, components: Catalog) -> None:
         Refused: the plan names weights that its backbone does not have.
     """
     for chosen in plan.trio:
-        installed.find_same(components, _wanted(chosen), chosen.component)
+        installed.find_same(components, wanted(chosen), chosen.component)
     given = {name: value for name, value in plan.settings.items() if value is not None}
     if wrong := problems(SETTINGS, given):
         message = f"plan.json holds what this zoo does not take: {'; '.join(wrong)}."

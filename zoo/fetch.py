@@ -52,6 +52,9 @@ def fetch_file(
         progress: called with (bytes so far, bytes in all or 0).
         what: to call it in messages, in the plural.
 
+    Returns:
+        A file in the cache folder, in an installed package, or where `file:` says.
+
     Raises:
         Unavailable: it cannot be had here and now; the message says why.
         BadWeights: what came has another hash.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: the name of every registry file
 REGISTRY = "registry.toml"
+#: the name of the file with the user's choices
+CONFIG = "config.toml"
 
 
 def cache() -> Path:

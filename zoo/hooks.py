@@ -30,7 +30,12 @@ OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A run is about to train: its folder and its plan (JSON types)."""
+    """A run is about to train.
+
+    Args:
+        folder: of the run.
+        plan: as plan.json has it.
+    """
 
     folder: Path
     plan: dict[str, Any]
@@ -38,7 +43,13 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """An epoch is over: the line that went into metrics.jsonl."""
+    """An epoch is over.
+
+    Args:
+        folder: of the run.
+        record: the line that went into metrics.jsonl: phase, epoch from 1 on within it, step, loss,
+            its terms, rates in 0..1, images a second, seconds.
+    """
 
     folder: Path
     record: dict[str, Any]
@@ -46,7 +57,13 @@ class EpochEnd:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """A run is over: how it ended, and its summary (JSON types; None if it failed)."""
+    """A run is over.
+
+    Args:
+        folder: of the run.
+        status: `finished`, `stopped` or `failed`.
+        summary: as summary.json has it; None unless the run is finished.
+    """
 
     folder: Path
     status: str
@@ -55,22 +72,65 @@ class RunEnd:
 
 @hookspec
 def zoo_backbones() -> Iterable[Component]:  # type: ignore[empty-body]
-    """The plugin's backbones."""
+    """The plugin's backbones, each of images `[N, 3, H, W]` → features `[N, D]`.
+
+    Called without arguments, in a process of its own with a time limit, and remembered until the
+    plugin's files or its requirements change: it must give the same each time, and import nothing
+    heavy. What it raises, or gives that the door refuses, sets the plugin aside and nothing else.
+
+    Returns:
+        Components; see `zoo.Component`.
+
+    Raises:
+        Exception: any; it is told as the plugin's fault.
+    """
 
 
 @hookspec
 def zoo_heads() -> Iterable[Component]:  # type: ignore[empty-body]
-    """The plugin's heads."""
+    """The plugin's heads, each of features `[N, V, D]` → `zoo.HeadOutput`.
+
+    Called without arguments, in a process of its own with a time limit, and remembered until the
+    plugin's files or its requirements change: it must give the same each time, and import nothing
+    heavy. What it raises, or gives that the door refuses, sets the plugin aside and nothing else.
+
+    Returns:
+        Components; see `zoo.Component`.
+
+    Raises:
+        Exception: any; it is told as the plugin's fault.
+    """
 
 
 @hookspec
 def zoo_losses() -> Iterable[Component]:  # type: ignore[empty-body]
-    """The plugin's losses."""
+    """The plugin's losses, each of a `zoo.HeadOutput` and a `zoo.Batch` → `{term: scalar}`.
+
+    Called without arguments, in a process of its own with a time limit, and remembered until the
+    plugin's files or its requirements change: it must give the same each time, and import nothing
+    heavy. What it raises, or gives that the door refuses, sets the plugin aside and nothing else.
+
+    Returns:
+        Components; see `zoo.Component`.
+
+    Raises:
+        Exception: any; it is told as the plugin's fault.
+    """
 
 
 @hookspec
 def zoo_entries() -> Iterable[str]:  # type: ignore[empty-body]
-    """Package resources with registry entries, each `"package:file.toml"`."""
+    """Registry files in the plugin's package.
+
+    Their entries stand under the plugin's namespace, `zoo run acme/recipe`; they may extend its own
+    and the built-in ones, and set no defaults. A file with a mistake is left out, and named.
+
+    Returns:
+        Resources, each `"package:file.toml"`.
+
+    Raises:
+        Exception: any; it is told as the plugin's fault.
+    """
 
 
 @hookspec
@@ -79,19 +139,46 @@ def zoo_observers() -> Iterable[str]:  # type: ignore[empty-body]
 
     For a plugin with several observers, or with one whose libraries are heavy: a module is imported
     when a run asks for it, and holds the three hooks below.
+
+    Returns:
+        Names of modules directly inside the package that the entry point names.
+
+    Raises:
+        Exception: any; it is told as the plugin's fault.
     """
 
 
 @hookspec
 def zoo_run_start(event: RunStart) -> None:
-    """A run selected this plugin with `--observe` and is about to train."""
+    """A run selected this plugin with `--observe` and is about to train; or it is resumed.
+
+    Args:
+        event: see `RunStart`.
+
+    Raises:
+        Exception: any; it is told in the run's log, and the run goes on.
+    """
 
 
 @hookspec
 def zoo_epoch_end(event: EpochEnd) -> None:
-    """An epoch of that run is over."""
+    """An epoch of that run is over; after a kill, the epochs since the checkpoint come again.
+
+    Args:
+        event: see `EpochEnd`.
+
+    Raises:
+        Exception: any; it is told in the run's log, and the run goes on.
+    """
 
 
 @hookspec
 def zoo_run_end(event: RunEnd) -> None:
-    """That run is over, however it ended."""
+    """That run is over, unless it was killed.
+
+    Args:
+        event: see `RunEnd`.
+
+    Raises:
+        Exception: any; it is told in the run's log.
+    """

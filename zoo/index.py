@@ -8,11 +8,12 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zoo import installer
 from zoo.components import KINDS, Component, Kind
-from zoo.errors import PluginFault, Unavailable
+from zoo.errors import PluginFault
 from zoo.imports import uncollected
-from zoo.plugins import basis
-from zoo.plugins.distributions import own_files
+from zoo.plugins import basis, selection
+from zoo.plugins.distributions import Source, own_files, unheeded
 from zoo.plugins.guard import undisturbed
 from zoo.plugins.loader import Offer, Problem, offers
 
@@ -60,12 +61,18 @@ class Catalog:
         listed: sorted by kind (backbones, heads, losses), namespace and name.
         problems: of the plugins that are out, or that cost their users something.
         entries_resources: (namespace, `"package:file.toml"`) of the registry entries they ship.
+        disabled: plugins that the user disabled, of which nothing is listed.
+        fresh: distributions that were asked just now, for the first time since they changed.
+        notes: what else the user should hear, one line each.
         stands_on: the basis of all that; None where an answer from it must not be kept.
     """
 
     listed: tuple[Listed, ...]
     problems: tuple[Problem, ...] = ()
     entries_resources: tuple[tuple[str, str], ...] = ()
+    disabled: tuple[Source, ...] = ()
+    fresh: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
     stands_on: basis.Basis | None = field(default=None, compare=False)
 
     def of(self, kind: Kind) -> tuple[Listed, ...]:
@@ -127,16 +134,33 @@ def catalog() -> Catalog:
 
     No plugin is imported here: each was surveyed in a process of its own when it was first seen,
     and the record of that is read from the cache folder. A plugin that fails is in `problems`.
+
+    Raises:
+        UsageError: config.toml is wrong.
+        PluginFault: a plugin is quarantined, where ZOO_STRICT_PLUGINS makes that an error.
     """
     begun = basis.begin()
     offered = offers()
-    return replace(assemble(offered), stands_on=_basis(begun, offered))
+    whole = replace(assemble(offered), stands_on=_basis(begun, offered))
+    refuse_quarantined(whole.problems)
+    return whole
+
+
+def refuse_quarantined(problems: Iterable[Problem]) -> None:
+    """In strict mode, make an error of the plugins that are out.
+
+    Raises:
+        PluginFault: naming each of them, with the reason and the line to type.
+    """
+    out = [f"{problem}" for problem in problems if problem.quarantined]
+    if out and selection.current().strict:
+        raise PluginFault("\n".join(out), hint="In strict mode a quarantined plugin is an error.")
 
 
 def _basis(begun: basis.Basis, offered: Iterable[Offer]) -> basis.Basis | None:
     """What a catalog of these offers stands on."""
-    asked = [offer for offer in offered if not offer.source.refused]
-    looked_at = [(offer.source.module, offer.source.files) for offer in offered]
+    asked = [offer for offer in offered if offer.source.asked]
+    looked_at = [(offer.source.module, offer.source.files) for offer in asked]
     looked_at.append(("zoo", own_files()))  # a checkout may be worked on
     return basis.complete(
         begun,
@@ -162,6 +186,13 @@ def assemble(offered: Iterable[Offer]) -> Catalog:
         entries_resources=tuple(
             (offer.source.namespace, entry) for offer in offered for entry in offer.entries
         ),
+        disabled=tuple(offer.source for offer in offered if offer.source.off),
+        fresh=tuple(
+            offer.source.distribution
+            for offer in offered
+            if offer.source.asked and offer.record is None
+        ),
+        notes=tuple(unheeded([offer.source for offer in offered])),
     )
 
 
@@ -172,7 +203,7 @@ def load_target(listed: Listed) -> Callable[..., Any]:
         Unavailable: a distribution that the component requires is not installed, or too old.
         PluginFault: the import fails, or there is no such function; names the distribution.
     """
-    _check_requirements(listed)
+    check_requirements(listed)
     module, _, attribute = listed.component.target.partition(":")
     try:
         with undisturbed(), uncollected():
@@ -181,7 +212,7 @@ def load_target(listed: Listed) -> Callable[..., Any]:
         raise PluginFault(
             f"{listed.full_name} of {listed.owner} cannot be loaded from "
             f"{listed.component.target}: {type(error).__name__}: {error}",
-            hint=f"Reinstall or upgrade it: uv pip install --upgrade {listed.plugin}",
+            hint=f"Reinstall or upgrade it: {installer.to_upgrade(listed.plugin)}",
         ) from error
     if not callable(target):
         raise PluginFault(
@@ -192,24 +223,13 @@ def load_target(listed: Listed) -> Callable[..., Any]:
     return target
 
 
-def _check_requirements(listed: Listed) -> None:
-    if not listed.component.requires:
-        return
-    from importlib import metadata
+def check_requirements(listed: Listed) -> None:
+    """Look for what a component requires beyond its plugin, in metadata alone.
 
-    from packaging.requirements import Requirement
+    Raises:
+        Unavailable: a distribution is not installed, or of another version; all of them are named.
+    """
+    if listed.component.requires:
+        from zoo.plugins.requirements import refuse_unmet
 
-    for text in listed.component.requires:
-        requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate():
-            continue
-        try:
-            installed = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            installed = ""
-        if not installed or not requirement.specifier.contains(installed, prereleases=True):
-            state = f"{requirement.name} is {installed or 'not installed'}"
-            raise Unavailable(
-                f"{listed.full_name} of {listed.owner} requires {text}, and {state}.",
-                hint=f"uv pip install '{text}'",
-            )
+        refuse_unmet(f"{listed.full_name} of {listed.owner}", listed.component.requires)

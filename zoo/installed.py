@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from zoo import installer
 from zoo.errors import Mismatch
 from zoo.options import problems
 from zoo.specify import specified
@@ -52,10 +53,14 @@ def find(catalog: Catalog, wanted: Wanted) -> Listed:
         Mismatch: it is not installed, comes from another distribution, or has other options.
     """
     listed = catalog.get(wanted.full_name, wanted.kind)
+    for source in catalog.disabled:
+        if source.off and source.distribution == wanted.plugin:
+            message = f"The run used {wanted.title}, which is disabled by {source.off.by}."
+            raise Mismatch(message, hint=source.off.undo)
     if listed is None or listed.plugin != wanted.plugin:
         raise Mismatch(
             f"The run used {wanted.title}, which is not installed.",
-            hint=f"Install it: uv pip install {wanted.plugin}=={wanted.version}",
+            hint=f"Install it: {installer.to_install(f'{wanted.plugin}=={wanted.version}')}",
         )
     given = {name: value for name, value in wanted.options.items() if value is not None}
     wrong = problems(listed.component.options, given, where=f"{wanted.kind}.")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zoo import installer
 from zoo.components import KINDS, Kind
 from zoo.errors import UnknownName
 from zoo.near import near
-from zoo.owners import FIRST_PARTY, OWNERS
+from zoo.owners import FIRST_PARTY, HOME, OWNERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from zoo.index import Catalog, Listed
+    from zoo.plugins.distributions import Source
     from zoo.plugins.loader import Problem
     from zoo.spec import Part
 
+#: of what is told in a line at most
+_LINES = 3
 _PLACES: dict[Kind, str] = {"backbone": "first", "head": "second", "loss": "third"}
 
 
@@ -25,13 +29,16 @@ def unknown_anywhere(catalog: Catalog, name: str) -> UnknownName:
 
 
 def unknown(catalog: Catalog, kind: Kind, name: str) -> UnknownName:
-    """No first-party plugin has a bare name: a third party's, another kind's, or a typo."""
+    """The owner of a bare name has none: it is another's, another kind's, a typo, or not here."""
     others = catalog.named(kind, name)
     if others:
         owners = " and ".join(f"{one.full_name} ({one.owner})" for one in others)
+        lines = " or ".join(f"zoo prefer {one}" for one in _full_names(others)[:_LINES])
+        strangers = all(one.namespace not in FIRST_PARTY for one in others)
+        whose = "a third party's component" if strangers else "it"
         return UnknownName(
-            f"{name} is {owners}: a third party's component is written with its namespace.",
-            hint=f"Type {others[0].full_name}, or once: zoo prefer {others[0].full_name}",
+            f"{name} is {owners}: {whose} is written with its namespace.",
+            hint=f"Type {others[0].full_name}, or once: {lines}",
             suggestions=_full_names(others),
         )
     elsewhere = _elsewhere(catalog, kind, name)
@@ -40,7 +47,9 @@ def unknown(catalog: Catalog, kind: Kind, name: str) -> UnknownName:
             f"{name} is not a {kind} but {_placed(elsewhere[0].kind)}.",
             hint=f"zoo list --kind {kind} shows what could stand there.",
         )
-    return _misspelt(f"There is no {kind} {name!r}", name, catalog.of(kind))
+    missed = _misspelt(f"There is no {kind} {name!r}", name, catalog.of(kind))
+    hint = " ".join([missed.hint, *_away(catalog, kind)])
+    return UnknownName(missed.message, hint=hint, suggestions=missed.suggestions)
 
 
 def not_held(catalog: Catalog, kind: Kind, part: Part, namespace: str) -> UnknownName:
@@ -52,14 +61,17 @@ def not_held(catalog: Catalog, kind: Kind, part: Part, namespace: str) -> Unknow
     owner = next((one.owner for one in catalog.listed if one.namespace == namespace), "")
     if owner:
         return _not_in(catalog, kind, full_name, f"{meant}{owner} has no {kind} {part.name!r}")
+    cannot = meant or f"{full_name} cannot be had: "
+    if away := disabled(catalog, namespace, cannot):
+        return away
     problem = _quarantine(catalog, namespace)
     if problem:
-        hint = f"Reinstall or upgrade it: uv pip install --upgrade {problem.distribution}{instead}"
+        hint = f"Reinstall or upgrade it: {installer.to_upgrade(problem.distribution)}{instead}"
         return UnknownName(f"{meant}{problem}.", hint=hint, suggestions=others)
     if namespace in FIRST_PARTY:
         return UnknownName(
-            f"{meant or f'{full_name} cannot be had: '}zoo-{namespace} is not installed.",
-            hint=f"uv pip install zoo-{namespace}{instead}",
+            f"{cannot}zoo-{namespace} is not installed.",
+            hint=f"{installer.to_install(f'zoo-{namespace}')}{instead}",
             suggestions=others,
         )
     if not part.namespace:  # so it is a preference of the user's
@@ -77,14 +89,18 @@ def not_held(catalog: Catalog, kind: Kind, part: Part, namespace: str) -> Unknow
     )
 
 
-def ambiguous(kind: Kind, name: str, held: Sequence[Listed]) -> UnknownName:
-    """Two of zoo's own plugins have a name that the table of owners does not give to either."""
-    owners = " and ".join(f"{one.full_name} ({one.owner})" for one in held)
-    return UnknownName(
-        f"The {kind} {name!r} may be {owners}.",
-        hint=f"Type one of them, or once: zoo prefer {held[0].full_name}",
-        suggestions=_full_names(held),
-    )
+def disabled(catalog: Catalog, namespace: str, sentence: str) -> UnknownName | None:
+    """The plugin of that namespace is disabled: by what, and what lets it in; None if it is not.
+
+    Args:
+        catalog: all components.
+        namespace: the plugin's.
+        sentence: what the message begins with.
+    """
+    for source in catalog.disabled:
+        if source.namespace == namespace and source.off:
+            return UnknownName(f"{sentence}{disabled_line(source)}.", hint=source.off.undo)
+    return None
 
 
 def no_tag(listed: Listed, tag: str, tags: Sequence[str]) -> UnknownName:
@@ -131,9 +147,36 @@ def _placed(kind: Kind) -> str:
     return f"a {kind}, the {_PLACES[kind]} part of backbone+head+loss"
 
 
+def _away(catalog: Catalog, kind: Kind) -> Iterator[str]:
+    """Sentences on plugins that are not here, and that may have the name."""
+    home = HOME[kind]
+    sources = {one.namespace: one for one in catalog.disabled}
+    if home not in sources and all(one.namespace != home for one in catalog.listed):
+        state = "quarantined" if _quarantine(catalog, home) else "not installed"
+        yield f"zoo-{home}, whose names need no namespace, is {state}."
+    told = [
+        f"{disabled_line(one)} ({one.off.undo.rstrip('.')})" for one in catalog.disabled if one.off
+    ]
+    if told:
+        more = f", and {len(told) - _LINES} more" if told[_LINES:] else ""
+        yield f"Not looked at: {', '.join(told[:_LINES])}{more}."
+
+
+def disabled_line(source: Source) -> str:
+    """That a plugin is disabled, and by what."""
+    by = f" by {source.off.by}" if source.off else ""
+    return f"{source.distribution} {source.version} is disabled{by}"
+
+
 def _quarantine(catalog: Catalog, namespace: str) -> Problem | None:
-    holders = {f"zoo-{namespace}"} if namespace in FIRST_PARTY else {f"zoo-{namespace}", namespace}
-    return next((one for one in catalog.problems if one.distribution in holders), None)
+    """The plugin of that namespace that is out."""
+    owned = (
+        one
+        for one in catalog.problems
+        if one.distribution.removeprefix("zoo-") == namespace
+        and (namespace not in FIRST_PARTY or one.distribution == f"zoo-{namespace}")
+    )
+    return next(owned, None)
 
 
 def _full_names(listed: Iterable[Listed]) -> tuple[str, ...]:

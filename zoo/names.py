@@ -2,34 +2,27 @@
 
 1. A written namespace decides.
 2. Else the user's `prefer` list (`zoo prefer timm/resnet18`).
-3. Else the first-party owner: by the table in `zoo.owners` where that has the name, even if the
-   owner is not installed (which is an error); else the one first-party plugin that has it.
+3. Else the first-party owner, by the tables in `zoo.owners`, even if the owner is not installed
+   (which is an error).
 
-A third party's component is always written with its namespace, unless it is preferred. So a plugin
-that is added never makes a spec mean another component.
+Every other component is written with its namespace, unless it is preferred. What is installed has
+no say in any of this, so a plugin that is added never makes a spec mean another component.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo import folders, misses
-from zoo.errors import StorageFault, UsageError
-from zoo.files import write_text
-from zoo.owners import FIRST_PARTY, OWNERS
+from zoo import config, misses
+from zoo.owners import FIRST_PARTY, HOME, OWNERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from zoo.components import Kind
     from zoo.index import Catalog, Listed
     from zoo.spec import Part
-
-_PREFER = re.compile(r"^prefer\s*=\s*\[[^\]]*\][^\S\n]*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +71,18 @@ def _choose(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> 
     namespace = _preferred(catalog, kind, part.name, prefer)
     if namespace:
         return _held(catalog, kind, part, namespace), f"you prefer {namespace}/{part.name}"
-    namespace = OWNERS[kind].get(part.name, "")
-    if namespace:
+    namespace = owner(kind, part.name)
+    if part.name in OWNERS[kind]:
         return _held(catalog, kind, part, namespace), f"{namespace} owns the name, always"
-    own = [one for one in catalog.named(kind, part.name) if one.namespace in FIRST_PARTY]
-    if len(own) > 1:
-        raise misses.ambiguous(kind, part.name, own)
-    if not own:
+    if catalog.get(f"{namespace}/{part.name}", kind) is None:
         raise misses.unknown(catalog, kind, part.name)
-    return own[0], f"of zoo's own plugins only {own[0].plugin} has it"
+    rule = f"{namespace} owns every bare name of a {kind} that no table gives to another"
+    return _held(catalog, kind, part, namespace), rule
+
+
+def owner(kind: Kind, name: str) -> str:
+    """The namespace that a bare name belongs to, whether or not it is installed or has the name."""
+    return OWNERS[kind].get(name, HOME[kind])
 
 
 def _preferred(catalog: Catalog, kind: Kind, name: str, prefer: Sequence[str]) -> str:
@@ -112,17 +108,12 @@ def _why_lost(other: Listed, winner: Listed, part: Part) -> str:
         return f"{part.namespace}/ is written"
     if other.namespace not in FIRST_PARTY:
         return "a third party's component is written with its namespace"
-    if OWNERS[other.kind].get(part.name) == winner.namespace:
+    if owner(other.kind, part.name) == winner.namespace:
         return f"{winner.namespace} owns the name, always"
     return f"you prefer {winner.full_name}"
 
 
 # --- the user's preferences ---
-
-
-def config_file() -> Path:
-    """Where the preferences are kept."""
-    return folders.config() / "config.toml"
 
 
 def preferences() -> tuple[str, ...]:
@@ -131,19 +122,7 @@ def preferences() -> tuple[str, ...]:
     Raises:
         UsageError: the file is not TOML, or `prefer` is not a list of `namespace/name`.
     """
-    file = config_file()
-    if not file.exists():
-        return ()
-    from zoo import toml
-
-    document = toml.read(file, label=str(file))
-    names = document.values.get("prefer", [])
-    if not isinstance(names, list) or not all(isinstance(one, str) and "/" in one for one in names):
-        raise UsageError(
-            f"{document.at('prefer')}: prefer wants a list of full names, not {names!r:.60}.",
-            hint='For example: prefer = ["timm/resnet18"]',
-        )
-    return tuple(names)
+    return config.names("prefer")
 
 
 def set_preferences(names: Sequence[str]) -> None:
@@ -153,21 +132,4 @@ def set_preferences(names: Sequence[str]) -> None:
         UsageError: the file holds `prefer` in a form that cannot be edited safely.
         StorageFault: it cannot be written.
     """
-    import tomllib
-
-    file = config_file()
-    text = file.read_text("utf-8") if file.exists() else ""
-    line = f"prefer = [{', '.join(json.dumps(name) for name in names)}]\n"
-    rest = _PREFER.sub("", text, count=1)
-    try:
-        # The list was found by its looks; only a second reading tells that nothing else was hit.
-        kept = tomllib.loads(text) | {"prefer": list(names)} == tomllib.loads(line + rest)
-    except tomllib.TOMLDecodeError:
-        kept = False
-    if not kept:
-        raise UsageError(f"{file} cannot be edited by zoo.", hint=f"Write into it: {line.strip()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageFault(f"Cannot make {file.parent}: {error.strerror or error}.") from error
-    write_text(file, line + rest)
+    config.write_names("prefer", names)

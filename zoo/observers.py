@@ -72,6 +72,10 @@ def _watcher(name: str, found: Mapping[str, Source], say: Callable[[str], None])
             hint=f"There is: {', '.join(near)}",
         )
     source = found[namespace]
+    if source.off:
+        owner = f"{source.distribution} {source.version}"
+        message = f"--observe {name}: {owner} is disabled by {source.off.by}."
+        raise Unavailable(message, hint=source.off.undo)
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     there: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 It is a table and not a look at what is installed, so that a name keeps its meaning whichever
 plugins come and go: without zoo-torchvision, `resnet18` is still torchvision's, and said to be
-missing, and never timm's.
+missing, and never timm's. A name that the table leaves out belongs to the namespace that is at home
+in its kind; so every bare name has one owner, whatever is installed.
 """
 
 from __future__ import annotations
@@ -105,3 +106,5 @@ OWNERS: dict[Kind, dict[str, str]] = {
     "head": dict.fromkeys(("linear", "contrastive"), "heads"),
     "loss": dict.fromkeys(("ce", "cekl"), "losses"),
 }
+#: kind → the first-party namespace that owns every bare name beyond the table
+HOME: dict[Kind, str] = {"backbone": "timm", "head": "heads", "loss": "losses"}

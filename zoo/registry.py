@@ -35,7 +35,7 @@ from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
 from zoo.plugins import basis
-from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, Layer, Placed, judge
+from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, REQUIRES, Layer, Placed, judge
 from zoo.spec import MAX_LENGTH, NAMESPACE, parse
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Entry:
         summary: one line.
         settings: settings and component options (`head.dropout`) that it sets.
         origin: where its spec or its `extends` is written.
+        requires: PEP 508 requirements of plugins, its own and those of what it extends.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Entry:
     summary: str
     settings: Mapping[str, Placed]
     origin: str
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +235,12 @@ def _entry(chain: list[str], raw: Mapping[str, dict[str, Placed]]) -> Entry:
         summary=str(own["summary"].value) if "summary" in own else "",
         settings={key: placed for key, placed in keys.items() if key not in OWN},
         origin=(own.get("extends") or own["spec"]).origin,
+        requires=tuple(
+            dict.fromkeys(
+                text
+                for name in reversed(chain)
+                if REQUIRES in raw[name]
+                for text in str(raw[name][REQUIRES].value).splitlines()
+            )
+        ),
     )

@@ -29,7 +29,12 @@ OWN = {
     "spec": Option(type="str", help="backbone+head+loss"),
     "summary": Option(type="str", help="one line: what it is good for"),
     "extends": Option(type="str", help="the entry whose spec and settings this one starts from"),
+    "requires_plugins": Option(
+        type="str", help="plugins that it takes, with their versions: zoo-timm>=0.3"
+    ),
 }
+#: the key whose value is a list; it is kept as lines of a text, as all values are plain
+REQUIRES = "requires_plugins"
 #: what may stand in an entry
 _KNOWN = SETTINGS | OWN
 
@@ -89,9 +94,10 @@ def _keys(
 ) -> dict[str, Placed]:
     """The table's keys, dotted (`probe.epochs`), with what is wrong with them put into `found`."""
     keys = {}
-    for path, value in _flat(table):
+    for path, written in _flat(table):
         origin, key = document.at(*place, *path), ".".join(path)
-        wrong = _wrong(key, value, in_entry=place[0] == "entries")
+        wrong = _wrong(key, written, in_entry=place[0] == "entries")
+        value = "\n".join(map(str, written)) if isinstance(written, list) else written
         found += [f"{origin}: {problem}" for problem in wrong]
         # a spec that does not parse is still there for those that extend it: one problem, not two
         if not wrong or key in OWN:
@@ -116,6 +122,8 @@ def _flat(
 def _wrong(key: str, value: object, *, in_entry: bool) -> list[str]:
     """What is wrong with one key of an entry or of the defaults."""
     kind, _, option = key.partition(".")
+    if key == REQUIRES and in_entry:
+        return _unmeant(value)
     if kind in KINDS:
         if not in_entry:
             return [f"{key} belongs into an entry: each {kind} has its own options"]
@@ -128,6 +136,21 @@ def _wrong(key: str, value: object, *, in_entry: bool) -> list[str]:
         return [f"{key} wants {wants(known[key])}, not text in quotes"]
     wrong = problems(known, {key: value})
     return wrong or (_unparsed(str(value)) if key == "spec" else [])
+
+
+def _unmeant(value: object) -> list[str]:
+    """What is wrong with a list of requirements."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return [f'{REQUIRES} wants a list such as ["zoo-timm>=0.3"], not {value!r:.60}']
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    wrong = []
+    for one in value:
+        try:
+            Requirement(one)
+        except InvalidRequirement:
+            wrong.append(f"{REQUIRES}: {one!r} is not a requirement such as zoo-timm>=0.3")
+    return wrong
 
 
 def _unparsed(spec: str) -> list[str]:
@@ -145,6 +168,11 @@ def json_schema() -> dict[str, Any]:
     settings = _nested({key: _value_schema(option) for key, option in SETTINGS.items()})
     anything = {"type": "object", "additionalProperties": {"type": ["boolean", "number", "string"]}}
     entry = {key: _value_schema(option) for key, option in OWN.items()} | settings
+    entry[REQUIRES] = {
+        "type": "array",
+        "description": OWN[REQUIRES].help,
+        "items": {"type": "string"},
+    }
     entry |= {kind: {"description": f"options of the {kind}"} | anything for kind in KINDS}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoo import compiling, encoding, grid, ports
 from zoo.components import KINDS, Component, Kind, Preprocess, Value, Weights
 from zoo.errors import BadData, InputMissing, Unavailable, UnknownName, UsageError
+from zoo.index import check_requirements
+from zoo.misses import disabled
 from zoo.names import preferences
 from zoo.names import resolve as resolve_name
 from zoo.options import problems, read, refuse
@@ -55,10 +57,15 @@ def resolve(
         SpecError: the spec does not parse, or the trio cannot fit.
         UnknownName: a component or an entry is not there.
         UsageError: settings or options are unknown or ill-typed; all are named at once.
-        Unavailable: the backbone has no weights that could be fetched.
+        Unavailable: the backbone has no weights that could be fetched, or what the entry or a
+            component requires is missing or of another version.
         InputMissing: the weights file is not there.
     """
     entry = None if "+" in request else _entry(request, catalog, book)
+    if entry and entry.requires:
+        from zoo.plugins.requirements import refuse_unmet
+
+        refuse_unmet(f"The entry {entry.name}", entry.requires)
     spec = parse(entry.spec if entry else request)
     placed: dict[str, Placed] = dict(book.defaults)
     placed |= entry.settings if entry else {}
@@ -68,6 +75,8 @@ def resolve(
         resolve_name(catalog, kind, part, wanted)
         for kind, part in zip(KINDS, spec.parts, strict=True)
     )
+    for one in found:
+        check_requirements(one.listed)
     settings, component_options = split_settings(placed)
     teacher = Placed("", "")
     if "teacher" not in found[2].listed.component.options:
@@ -184,6 +193,9 @@ def _option_values(
 
 def _entry(name: str, catalog: Catalog, book: Registry) -> Entry:
     """The entry of that name; a component's name alone is answered with what is missing."""
+    away = disabled(catalog, name.partition("/")[0], f"{name} cannot be had: ")
+    if away and "/" in name and name not in book.entries:
+        raise away
     parts = [one for kind in KINDS for one in catalog.named(kind, name.rpartition("/")[2])]
     if parts and name not in book.entries:
         kind = parts[0].kind

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__, inside, locks
+from zoo import __version__, inside, locks, provenance
 from zoo.errors import CannotCreate, InputMissing
 from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
@@ -40,7 +40,7 @@ _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "packages", "observe"}
+_MAY_CHANGE = {"data", "device", "zoo", "packages", "plugins", "observe", "repeats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,27 @@ class RunFolder:
     path: Path
 
     def write_plan(
-        self, plan: Plan, packages: Mapping[str, str], observe: Sequence[str] = ()
+        self,
+        plan: Plan,
+        observe: Sequence[str] = (),
+        *,
+        repeats: Mapping[str, object] | None = None,
     ) -> None:
-        """Everything that decides the run, the versions that it ran with, and who observes it."""
+        """Everything that decides the run, what it was made with, and who observes it.
+
+        Args:
+            plan: settled.
+            observe: names of observers.
+            repeats: the run that this one does again, and what differs from it.
+        """
+        used = {chosen.plugin: chosen.version for chosen in plan.trio}
         record = {
             **plan_to_json(plan),
             "zoo": __version__,
-            "packages": dict(packages),
+            "packages": {**used, **provenance.versions()},
+            "plugins": provenance.plugins(used),
             "observe": list(observe),
+            **({"repeats": dict(repeats)} if repeats else {}),
         }
         write_json(self.path / PLAN, record)
 
@@ -77,6 +90,10 @@ class RunFolder:
     def observers(self) -> tuple[str, ...]:
         """The plugins that were asked to observe the run."""
         return tuple(str(name) for name in self.read(PLAN).get("observe", ()))
+
+    def repeats(self) -> dict[str, Any]:
+        """The run that this one does again, and what differed then; empty for an original."""
+        return dict(self.read(PLAN).get("repeats", {}))
 
     def append(self, record: EpochRecord) -> None:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""

@@ -54,7 +54,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A backbone, a head and a loss."""
+    """A backbone, a head and a loss.
+
+    Args:
+        backbone: name, namespace, tag of the weights, options as written.
+        head: likewise, without a tag.
+        loss: likewise, without a tag.
+    """
 
     backbone: Part
     head: Part
@@ -72,6 +78,12 @@ class Spec:
 
 def parse(text: str) -> Spec:
     """The spec that `text` spells.
+
+    Args:
+        text: `backbone+head+loss`, at most some hundred characters.
+
+    Returns:
+        Its three parts.
 
     Raises:
         SpecError: it does not follow the grammar; the message points at the column.

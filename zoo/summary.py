@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from zoo import hot, runfolder
-from zoo.plan import Plan, plan_to_json
+from zoo.plan import plan_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from zoo.runfolder import RunFolder
     from zoo.training.assemble import Proof
     from zoo.training.session import Session
-
-#: whose versions a run records
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 
 
 def build(
@@ -88,14 +84,3 @@ def save_model(folder: RunFolder, session: Session, proof: Proof) -> None:
         "split": runfolder.SPLIT,
     }
     hot.room("predictor").save_model(folder.path / runfolder.MODEL, session.model, card)
-
-
-def versions(plan: Plan) -> dict[str, str]:
-    """Versions of the plugins that a plan uses and of the libraries that decide numbers."""
-    found = {chosen.plugin: chosen.version for chosen in plan.trio}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

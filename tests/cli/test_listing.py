@@ -194,7 +194,7 @@ def test_what_changes_the_catalog_changes_the_list(
 ) -> None:
     shelf.alone()
     shelf.add("bolt", "1.0", {"bolt": "bolt_zoo"}, {"bolt_zoo.py": LOSS.format(name="older")})
-    (shelf.add("library", "1.0", {}, {}) / "entry_points.txt").unlink()
+    shelf.add("library", "1.0", {}, {})
     also = CHANGES[change]
     if also:
         also(shelf)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from zoo.cli.plugins import table
 from zoo.components import Component
 from zoo.plugins.distributions import Source
 from zoo.plugins.loader import Offer, Problem
+from zoo.plugins.selection import Off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,9 +91,41 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "import_seconds": 0.0123,
         "heavy": [],
         "problem": None,
+        "disabled": None,
     }
     assert quarantined["problem"]["reason"] == "SystemExit: 3"
     assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])
+
+
+def test_a_quarantine_comes_with_the_lines_that_end_it(zoo: Zoo) -> None:
+    _, out, _ = zoo(OFFERS)
+    told = out[out.index("zoo-out 1.0 is quarantined") : out.index("zoo-heavy 1.0 is slow")]
+    assert [line.strip() for line in told.splitlines()][-4:] == [
+        "to remove it: uv pip uninstall zoo-out",
+        "to upgrade it: uv pip install --upgrade zoo-out",
+        "to leave it out: zoo plugins disable zoo-out",
+        "",
+    ]
+
+
+def test_a_disabled_plugin_is_shown_with_what_disables_it(zoo: Zoo) -> None:
+    out_of_it = replace(source("off"), off=Off("-p no:off", "Leave out -p no:off."))
+    _, out, _ = zoo((*OFFERS, Offer(out_of_it)))
+    assert "\nzoo-off 1.0 is disabled by -p no:off. Leave out -p no:off.\n" in out
+    record = json.loads(zoo((Offer(out_of_it),), "--json")[1])[0]
+    assert (record["status"], record["disabled"]) == ("disabled", "-p no:off")
+
+
+def test_names_that_a_third_party_shares_are_told(zoo: Zoo) -> None:
+    names = ("a", "b", "d", "e", "f")
+    timm = Offer(source("timm"), components={"backbone": tuple(map(component, names))})
+    acme = Offer(source("acme"), components={"backbone": tuple(map(component, names))})
+    _, out, _ = zoo((acme, timm))
+    assert (
+        "acme/a (zoo-acme 1.0): a goes on to mean timm/a (zoo-timm 1.0); "
+        "to change that: zoo prefer acme/a\n" in out
+    )
+    assert "zoo-acme shares 2 more names with others.\n" in out
 
 
 def test_without_plugins_there_is_the_line_that_installs_some(zoo: Zoo) -> None:

@@ -108,7 +108,7 @@ def test_unbalanced_classes_are_warned_of(zoo: Zoo, draw: Any) -> None:  # noqa:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("run",), 2, "Missing argument"),
+        (("run",), 2, "wants a SPEC"),
         (("run", "tiny/net+linear+ce", "--weights", "none"), 2, "There is no data"),
         (("run", "tiny/net+linear", *ARGUMENTS[1:]), 2, "backbone+head+loss"),
         (("run", *ARGUMENTS, "--epochs", "x"), 2, "epochs wants a whole number"),

@@ -191,7 +191,7 @@ def finished(tmp_path: Path) -> RunFolder:
     )
     (tmp_path / "run").mkdir()
     folder = RunFolder(tmp_path / "run")
-    folder.write_plan(plan, {})
+    folder.write_plan(plan)
     val = {"top1": 0.9325, "macro_f1": 0.9, "n": 200}
     device = {"name": "cuda", "title": "H100", "precision": "bf16"}
     folder.write("summary.json", {"status": "finished", "val": val, "test": None, "device": device})

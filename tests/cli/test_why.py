@@ -63,12 +63,16 @@ def test_the_component_the_rule_and_the_losers_are_told(zoo: Zoo) -> None:
             "  not      acme/resnet18 of zoo-acme 1.0: "
             "a third party's component is written with its namespace"
         ),
+        "  change   zoo prefer timm/resnet18 or zoo prefer acme/resnet18",
     ]
 
 
 def test_quarantined_plugins_cost_one_safe_line_and_slow_ones_none(zoo: Zoo) -> None:
     _, _, err = zoo("resnet18")
-    assert err == ("zoo-out 0.3 is quarantined: SystemExit: 3\\x1b[2J (zoo plugins shows more)\n")
+    assert err == (
+        "zoo-out 0.3 is quarantined: SystemExit: 3\\x1b[2J "
+        "(to remove it: uv pip uninstall zoo-out; zoo plugins shows more)\n"
+    )
 
 
 def test_every_part_of_a_spec_is_explained(zoo: Zoo) -> None:
@@ -130,7 +134,7 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "name": "heads/both",
         "plugin": "zoo-heads",
         "version": "1.0",
-        "rule": "of zoo's own plugins only zoo-heads has it",
+        "rule": "heads owns every bare name of a head that no table gives to another",
         "tag": "",
         "target": "both:build",
         "losers": [],

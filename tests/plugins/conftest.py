@@ -60,7 +60,8 @@ class Site:
         head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         (info / "METADATA").write_text(head + needs)
         points = "".join(f"{key} = {value}\n" for key, value in entry_points.items())
-        (info / "entry_points.txt").write_text(f"[zoo]\n{points}")
+        if points:
+            (info / "entry_points.txt").write_text(f"[zoo]\n{points}")
         record = ""
         for file, text in modules.items():
             content = text.encode() if isinstance(text, str) else text

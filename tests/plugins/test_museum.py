@@ -93,7 +93,8 @@ def test_a_problem_reads_as_one_line_that_names_distribution_and_version(
     offered: dict[str, Offer],
 ) -> None:
     assert str(offered["sys_exit"].problem) == (
-        "sys-exit 0.3 is quarantined: SystemExit: 3 (zoo plugins shows more)"
+        "sys-exit 0.3 is quarantined: SystemExit: 3 "
+        "(to remove it: uv pip uninstall sys-exit; zoo plugins shows more)"
     )
 
 

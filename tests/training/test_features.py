@@ -79,6 +79,29 @@ def test_a_full_run_measures_the_scale_on_its_views(spied: Spy) -> None:
     assert "train" not in session.features
 
 
+@pytest.mark.parametrize("best", [1, 2, 0], ids=["first", "last", "none chosen"])
+def test_after_a_phase_validation_features_are_of_the_weights_that_it_kept(
+    images: Path, train: Train, monkeypatch: pytest.MonkeyPatch, best: int
+) -> None:
+    tops = iter([0.5, 0.25] if best == 1 else [0.25, 0.5])
+    monkeypatch.setattr(room, "quick_scores", lambda *_: (next(tops), 0.0))
+    found, judge = [], room.final_scores
+
+    def judging(session: Any) -> Any:  # noqa: ANN401 - passed on
+        kept = session.features["val"]
+        found.append(
+            (session.phases[0]["best_epoch"], kept, features.split_features(session, "val"))
+        )
+        return judge(session)
+
+    monkeypatch.setattr(room, "final_scores", judging)
+    select = "best" if best else "last"
+    train(images, "run", train="full", epochs=2, lr=0.1, select=select, batch_size=4)
+    ((epoch, kept, anew),) = found
+    assert epoch == (best or 2)
+    assert torch.equal(kept, anew)
+
+
 def test_validation_features_are_those_that_prediction_computes(
     spied: Spy, images: Path, tmp_path: Path
 ) -> None:

@@ -14,9 +14,11 @@ import click
 from zoo import errors, imports
 from zoo.cli import streams
 from zoo.cli.leaving import leave
+from zoo.plugins import selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
 #: command → its one line of help; each lives in `zoo.cli.<command>` as `command`
 COMMANDS = {
@@ -33,6 +35,55 @@ COMMANDS = {
     "data": "Show and clear what zoo keeps of images and weights.",
     "doctor": "Check versions, devices, caches and plugins.",
 }
+
+
+def selecting(*, hidden: bool = False) -> list[click.Parameter]:
+    """The options that say which plugins may come in: before a command, and accepted behind it."""
+    flag: dict[str, Any] = {"is_flag": True, "expose_value": False, "hidden": hidden}
+    return [
+        click.Option(
+            ["--no-plugins"],
+            callback=_heed(lambda _: selection.said(none=True)),
+            help="Load no plugin at all.",
+            **flag,
+        ),
+        click.Option(
+            ["-p", "without"],
+            callback=_heed(lambda names: selection.said(without=tuple(map(_named, names)))),
+            multiple=True,
+            metavar="no:NAME",
+            help="Leave a plugin out; may be given more than once.",
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.Option(
+            ["--strict-plugins"],
+            callback=_heed(lambda _: selection.said(strict=True)),
+            help="Fail where a plugin is quarantined.",
+            **flag,
+        ),
+    ]
+
+
+def _heed(
+    said: Callable[[Any], AbstractContextManager[None]],
+) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that lets what an option says hold until the command line ends."""
+
+    def heed(context: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ANN401 - an option's
+        del parameter
+        if value:
+            context.find_root().with_resource(said(value))
+
+    return heed
+
+
+def _named(text: str) -> str:
+    """The name in `no:NAME`."""
+    switch, _, name = text.partition(":")
+    if switch != "no" or not name:
+        raise errors.UsageError(f"-p {text} says nothing.", hint="Leave a plugin out: -p no:NAME")
+    return name
 
 
 class _ReaderGoneError(Exception):
@@ -65,6 +116,8 @@ class Lazy(click.Group):
             return None
         command = import_module(f"{self.package}.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        if not any(one.name == "no_plugins" for one in command.params):
+            command.params += selecting(hidden=True)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -105,6 +158,7 @@ class _Outermost(Lazy):
     package="zoo.cli",
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
+    params=selecting(),
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="zoo-registry", prog_name="zoo")

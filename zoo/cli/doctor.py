@@ -32,7 +32,8 @@ print(json.dumps(names))
 @click.option("--json", "wants_json", is_flag=True, help="Write JSON.")
 def command(*, wants_json: bool) -> None:
     """Check versions, devices, caches and plugins; exits with 70 when a plugin is quarantined."""
-    problems = [offer.problem for offer in offers() if offer.problem]
+    found = offers()
+    problems = [offer.problem for offer in found if offer.problem]
     report = {
         "versions": _versions(),
         "devices": _devices(),
@@ -45,6 +46,11 @@ def command(*, wants_json: bool) -> None:
         },
         "budget": _budget(),
         "plugins": [_problem(problem) for problem in problems],
+        "disabled": [
+            {"distribution": one.distribution, "version": one.version, **one.off._asdict()}
+            for one in (offer.source for offer in found)
+            if one.off
+        ],
     }
     if wants_json:
         console.as_json(report)
@@ -122,5 +128,8 @@ def _print(report: dict[str, Any]) -> None:
         state = "quarantined" if plugin["quarantined"] else "works, but"
         owner = f"{plugin['distribution']} {plugin['version']}"
         rows.append(["plugin", owner, f"{state}: {plugin['reason']}"])
+    for plugin in report["disabled"]:
+        owner = f"{plugin['distribution']} {plugin['version']}"
+        rows.append(["plugin", owner, f"disabled by {plugin['by']}"])
     rows += [] if report["plugins"] else [["plugin", "", "no problem"]]
     console.table(["what", "which", "state"], rows)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import folders
 from zoo.cli.console import note
 from zoo.cli.rows import Row
-from zoo.plugins import basis
+from zoo.plugins import basis, selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ def rows(view: View, file: str | None = None) -> list[Row]:
         UsageError, InputMissing, StorageFault: see `zoo.registry.load`.
     """
     listing = kept(view) or made(view)
-    for line in listing["problems"]:
+    for line in (*listing["problems"], *listing["news"]):
         note(line)
     entries, faults = listing["entries"], listing["faults"]
     if file or _own_registry():
@@ -62,6 +62,7 @@ def rows(view: View, file: str | None = None) -> list[Row]:
 def made(view: View) -> Listing:
     """The listing from the catalog; kept if the catalog says on what it stands."""
     from zoo import index, registry
+    from zoo.cli.problems import news
     from zoo.cli.records import of_component
 
     catalog = index.catalog()
@@ -71,6 +72,7 @@ def made(view: View) -> Listing:
     listing = {
         "components": [tuple(row) for one in catalog.listed for row in of_component(one, view)],
         "problems": [f"{one}" for one in catalog.problems if one.quarantined],
+        "news": [*news(catalog)],
         "shipped": shipped,
         "entries": entries,
         "faults": faults,
@@ -119,7 +121,10 @@ def _own_registry() -> bool:
 
 def kept_file(view: View) -> str:
     """Where the listing of this environment is kept."""
-    environment = zlib.crc32(repr((basis.CODE, sys.prefix, sys.path)).encode("utf-8", "replace"))
+    told = (*selection.current(), os.environ.get("VIRTUAL_ENV"))  # the last for lines to be typed
+    environment = zlib.crc32(
+        repr((basis.CODE, sys.prefix, sys.path, told)).encode("utf-8", "replace")
+    )
     return f"{folders.place('cache')}/catalog/list-{view}-{environment:08x}.bin"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from zoo import config
 from zoo.cli import console
 from zoo.cli.problems import announce
 from zoo.components import KINDS
 from zoo.errors import UsageError
 from zoo.index import Catalog, Listed, catalog
 from zoo.misses import not_held, unknown_anywhere
-from zoo.names import config_file, preferences, resolve, set_preferences
+from zoo.names import preferences, resolve, set_preferences
 from zoo.spec import Part, parse_part
 
 
@@ -36,7 +37,7 @@ def _list() -> None:
     for name in names:
         console.result(name)
     if not names:
-        console.note(f"There are no preferences in {config_file()}.")
+        console.note(f"There are no preferences in {config.file()}.")
 
 
 def _remove(name: str) -> None:

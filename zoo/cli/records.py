@@ -93,6 +93,7 @@ def entry_record(entry: Entry) -> dict[str, Any]:
         "facts": {},
         "weights": [],
         "spec": entry.spec,
+        "requires_plugins": list(entry.requires),
         "settings": {
             key: {"value": placed.value, "origin": placed.origin}
             for key, placed in entry.settings.items()

@@ -10,10 +10,13 @@ import click
 from zoo import encoding
 from zoo.cli import console
 from zoo.cli.asked import given, taking
+from zoo.errors import UsageError
 from zoo.options import spelt, wants
 from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo.components import Option
     from zoo.draft import Draft
     from zoo.phases import PhasePlan
@@ -47,13 +50,23 @@ def _about(setting: Option) -> str:
     return f"{setting.help} ({wants(setting)}){default}"
 
 
+#: what may be said of a run that is done again
+_OF_REPEATS = {"data"}
+
+
 @click.command("run", cls=_Command)
-@click.argument("spec")
+@click.argument("spec", required=False, default="")
 @taking(*_TAKEN)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
 @click.option(
     "--observe", multiple=True, metavar="NAME", help="A plugin that shall watch, or NAME/MODULE."
+)
+@click.option(
+    "--from", "repeats", metavar="RUN", help="Do this run again, with all that it was made with."
+)
+@click.option(
+    "--accept-drift", is_flag=True, help="With --from: although something is different now."
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
@@ -65,6 +78,14 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
     from zoo.cli.progress import listener
 
     settings = given(options)
+    if options["repeats"] is not None:
+        _repeat(spec, settings, options)
+        return
+    if not spec or options["accept_drift"]:
+        raise UsageError(
+            "--accept-drift is for --from RUN alone." if spec else "zoo run wants a SPEC.",
+            hint="For example: zoo run resnet18+linear+cekl --data ./imgs",
+        )
     if options["deterministic"]:
         settings["deterministic"] = True
     hears = listener(quiet=False)
@@ -80,6 +101,30 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
         observe=options["observe"],
         listener=hears,
         settings=settings,
+    )
+    show(done, as_json=options["as_json"])
+
+
+def _repeat(spec: str, settings: dict[str, object], options: Mapping[str, Any]) -> None:
+    """Do a run again; nothing but where things lie may be said of it."""
+    flags = ("deterministic", "dry_run", "registry")
+    more = [*sorted({*settings} - _OF_REPEATS), *(one for one in flags if options[one])]
+    if spec or more:
+        told = ", ".join(filter(None, (spec, *more)))
+        raise UsageError(
+            f"--from takes all from the run, so there is no place for: {told}.",
+            hint="With it stand --data, --out, --observe, --accept-drift and --json.",
+        )
+    from zoo.cli.progress import listener
+    from zoo.replay import repeat
+
+    done = repeat(
+        options["repeats"],
+        data=options["data"],
+        out=options["out"],
+        observe=options["observe"],
+        accept_drift=options["accept_drift"],
+        listener=listener(quiet=False),
     )
     show(done, as_json=options["as_json"])
 

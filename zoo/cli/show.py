@@ -17,6 +17,7 @@ from zoo.cli.rows import count, side
 from zoo.components import KINDS, Kind, Option, at
 from zoo.errors import SpecError, UnknownName, UsageError
 from zoo.index import Catalog, catalog
+from zoo.misses import disabled
 from zoo.names import Resolution, preferences, resolve
 from zoo.near import near
 from zoo.options import spelt, wants
@@ -93,7 +94,8 @@ def _look_up(
     if entry:
         return entry, held
     if not held:
-        raise _unknown(name, everything, book)
+        away = disabled(everything, part.namespace, f"{name} cannot be had: ")
+        raise away or _unknown(name, everything, book)
     return resolve(everything, held[0], part, preferences()), held[1:]
 
 
@@ -225,7 +227,7 @@ def _show_entry(entry: Entry) -> None:
     console.result(f"entry {entry.name} ({entry.origin})")
     if entry.summary:
         console.result(entry.summary)
-    _pairs({"spec": entry.spec})
+    _pairs({"spec": entry.spec, "requires": ", ".join(entry.requires)})
     if entry.settings:
         console.result("\nSettings")
         console.table(

@@ -11,7 +11,7 @@ from zoo.cli.problems import announce
 from zoo.components import KINDS, Kind
 from zoo.errors import UnknownName
 from zoo.index import Catalog, catalog
-from zoo.misses import unknown_anywhere
+from zoo.misses import disabled_line, unknown_anywhere
 from zoo.names import Resolution, preferences, resolve
 from zoo.owners import OWNERS
 from zoo.spec import Part, parse, parse_part
@@ -40,6 +40,8 @@ def command(*, name: str, wants_json: bool) -> None:
     else:
         for one in answers:
             _print(*one)
+        for source in found.disabled:
+            console.note(f"Not looked at: {disabled_line(source)}.")
     if failures and spec:  # of a single name, it is enough that one kind has it
         raise _all(failures)
 
@@ -101,6 +103,9 @@ def _print(kind: Kind, part: Part, answer: Resolution | UnknownName) -> None:
     console.result(f"  target   {listed.component.target}")
     for other, reason in answer.losers:
         console.result(f"  not      {other.full_name} of {other.owner}: {reason}")
+    if answer.losers and not part.namespace:
+        lines = [f"zoo prefer {other.namespace}/{part.name}" for other, _ in answer.losers]
+        console.result(f"  change   {' or '.join(lines)}")
 
 
 def _tag(part: Part, answer: Resolution) -> str:

@@ -14,7 +14,8 @@ import time
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__
+from zoo import __version__, folders
+from zoo.plugins import selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ Basis = dict[str, Any]
 Files = list[tuple[str, int, int]]
 
 #: the code that answers
-CODE = (1, __version__, sys.implementation.cache_tag)
+CODE = (2, __version__, sys.implementation.cache_tag)
 #: what discovery reads of a distribution: the rest of its metadata decides nothing
 _READ = ("entry_points.txt", "METADATA", "RECORD", "direct_url.json")
 #: likewise of one that setuptools left behind, which may be a file by itself
@@ -45,6 +46,8 @@ def begin() -> Basis:
         "path": [*sys.path],
         "installed": installed(sys.path),
         "times": times(sys.path),
+        "selection": _plain(selection.current()),
+        "disabled": disabled(),
         "at": time.time_ns(),
     }
 
@@ -79,12 +82,32 @@ def holds(basis: Basis) -> bool:
     return (
         basis["code"] == CODE
         and basis["path"] == sys.path
+        and basis["selection"] == _plain(selection.current())
+        and basis["disabled"] == disabled()
         and basis["installed"] == installed(sys.path)
         and all(stamp(file) == was for file, was in basis["files"])
         and all(files_of(module) == was for module, was in basis["packages"].items())
         and basis["times"] in (None, times(sys.path))
         and not _others_find()
     )
+
+
+def disabled() -> bytes:
+    """What config.toml may say of disabled plugins: all of it, or nothing where it says none.
+
+    Reading it as TOML is for whoever makes the answer; a preference changes none of it.
+    """
+    try:
+        with open(f"{folders.place('config')}/{folders.CONFIG}", "rb") as stream:  # noqa: PTH123 - no pathlib at the start
+            text = stream.read()
+    except OSError:
+        return b""
+    return text if b"disabled" in text else b""
+
+
+def _plain(chosen: selection.Selection) -> tuple[object, ...]:
+    """Without its class, as it comes back from a file."""
+    return tuple(chosen)
 
 
 def stamp(file: str) -> Stamp:
@@ -152,8 +175,8 @@ def _spec(package: str) -> ModuleSpec | None:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__"]
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if name != "__pycache__"]
         yield from (f"{place}/{name}" for name in names)
 
 

@@ -12,22 +12,20 @@ import os
 import sys
 import time
 import traceback
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-from zoo import __version__, hooks
+from zoo import hooks
 from zoo.components import Kind, to_json
 from zoo.near import near
-from zoo.plugins.distributions import HOST
+from zoo.plugins import requirements
 from zoo.plugins.door import complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
 #: modules that the cold half of a plugin must not import; they cost seconds
@@ -45,17 +43,20 @@ def survey(name: str, distribution: str = "") -> dict[str, Any]:
 
     Args:
         name: of its module.
-        distribution: whose it is; not imported at all when it asks for another zoo than this one.
+        distribution: whose it is; not imported at all when what it requires is not there.
 
     Returns:
-        `{"seconds", "heavy", "components": {kind: [record]}, "entries": [...], "problem"}`, where
-        `problem` is None or `{"reason", "detail", "lasting"}`; with a problem, nothing is listed.
+        `{"seconds", "heavy", "imported", "components": {kind: [record]}, "entries": [...],
+        "problem"}`, where `problem` is None or `{"reason", "detail", "lasting"}`; with a problem,
+        nothing is listed. `imported` are top-level modules that were not there before, `heavy`
+        those of them that take seconds.
     """
+    if distribution and (problem := requirements.fault(distribution)):
+        return failure(**problem)
     before = set(sys.modules)
     started = time.perf_counter()
     record: dict[str, Any] = {"components": {}, "entries": [], "problem": None}
     try:
-        _refuse_other_api(distribution)
         module = import_module(name)
         record["seconds"] = time.perf_counter() - started
         record["components"], record["entries"] = _ask(_registered(module, name))
@@ -69,19 +70,23 @@ def survey(name: str, distribution: str = "") -> dict[str, Any]:
         record["problem"] = _problem(reason, traceback.format_exc(), lasting=lasting)
     record.setdefault("seconds", time.perf_counter() - started)
     new = {module.partition(".")[0] for module in set(sys.modules) - before}
-    return record | {"heavy": sorted(HEAVY & new)}
+    return record | {"heavy": sorted(HEAVY & new), "imported": sorted(new)}
 
 
-def _refuse_other_api(distribution: str) -> None:
-    """A plugin that was written for another zoo must not be tried on this one."""
-    for text in (metadata.requires(distribution) or ()) if distribution else ():
-        wanted = Requirement(text)
-        if canonicalize_name(wanted.name) != HOST or (
-            wanted.marker and not wanted.marker.evaluate()
-        ):
-            continue
-        if not wanted.specifier.contains(__version__, prereleases=True):
-            raise Unfit(f"it requires {text}, and this is {HOST} {__version__}")
+def failure(
+    reason: str, detail: str = "", *, lasting: bool = True, wants: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The record of a plugin that could not be asked. See `survey`.
+
+    Args:
+        reason: one line.
+        detail: what it printed, or more.
+        lasting: whether it will fail again as long as nothing is installed.
+        wants: requirements that would mend it.
+    """
+    problem = {"reason": reason, "detail": detail, "lasting": lasting, "wants": [*wants]}
+    empty: dict[str, Any] = {"components": {}, "entries": [], "seconds": 0.0}
+    return empty | {"heavy": [], "imported": [], "problem": problem}
 
 
 def _problem(reason: str, detail: str, *, lasting: bool) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.plugins.child import failure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: children at a time
 _AT_ONCE = 2
+#: a line of `-X importtime` on a top-level module: cumulative microseconds, name
+_IMPORTED = re.compile(r"^import time:\s*\d+ \|\s*(\d+) \|\s*(\w+)$", re.MULTILINE)
 #: variables that hold what opens something else
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE)
 #: characters of a plugin's own output that are kept for `zoo plugins`
@@ -45,15 +49,43 @@ def survey(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict
                     child.end()
 
 
+def timed(source: Source, limit: float) -> tuple[dict[str, Any], dict[str, float]]:
+    """The record of one plugin, asked by itself, and what its imports took.
+
+    Args:
+        source: the plugin.
+        limit: seconds that it gets.
+
+    Returns:
+        The record (see `zoo.plugins.child.survey`), and for each top-level package or module that
+        was imported for it the seconds, those of what it imports in turn included.
+    """
+    with tempfile.TemporaryDirectory(prefix="zoo-plugins-") as folder:
+        child = _Child(source, Path(folder) / source.distribution, "-X", "importtime")
+        try:
+            record = child.record(limit)
+            taken = {name: int(us) / 1e6 for us, name in _IMPORTED.findall(child.output())}
+        finally:
+            child.end()
+    return record, {name: taken[name] for name in record["imported"] if name in taken}
+
+
 def environment() -> dict[str, str]:
     """What a child may know of ours: being listed is no reason to learn a password."""
     return {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
 
 
 class _Child:
-    """A running survey of one plugin."""
+    """A running survey of one plugin.
 
-    def __init__(self, source: Source, folder: Path) -> None:
+    Args:
+        source: the plugin.
+        folder: to be made, for what the process writes.
+        flags: of the interpreter.
+    """
+
+    def __init__(self, source: Source, folder: Path, *flags: str) -> None:
+        """Start the process."""
         folder.mkdir()
         self.source = source
         self._result = folder / "record.json"
@@ -63,7 +95,7 @@ class _Child:
             # A file takes what the plugin prints: a pipe would be held open by its own children.
             self._process = subprocess.Popen(  # noqa: S603 - the module is an installed plugin's
                 [
-                    *(sys.executable, "-P", "-m", "zoo.plugins.child"),
+                    *(sys.executable, *flags, "-P", "-m", "zoo.plugins.child"),
                     *(source.module, self._result, source.distribution),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -95,14 +127,12 @@ class _Child:
             self._process.kill()
             self._process.wait()
 
+    def output(self) -> str:
+        """What it printed."""
+        return self._output.read_bytes().decode("utf-8", "replace")
+
     def _failure(self, reason: str, *, lasting: bool = False) -> dict[str, Any]:
         with self._output.open("rb") as output:
             output.seek(max(0, self._output.stat().st_size - _TAIL))
             detail = output.read().decode("utf-8", "replace")
-        return {
-            "components": {},
-            "entries": [],
-            "seconds": 0.0,
-            "heavy": [],
-            "problem": {"reason": reason, "detail": detail, "lasting": lasting},
-        }
+        return failure(reason, detail, lasting=lasting)

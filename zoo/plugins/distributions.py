@@ -12,10 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import __version__
+from zoo import __version__, config
 from zoo.hooks import GROUP
+from zoo.installer import HOST
 from zoo.owners import FIRST_PARTY
-from zoo.plugins import basis
+from zoo.plugins import basis, selection
 from zoo.spec import NAMESPACE
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 #: raised when what the child writes changes its meaning
 SCHEMA = 1
-#: the distribution whose version is the plugins' API
-HOST = "zoo-registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ class Source:
         module: what its entry point names; importing it must be cheap.
         fingerprint: changes whenever the plugin might list something else.
         refused: why it is not even imported, in one line; empty when it may come in.
+        point: the name of its entry point.
+        off: what disables it, in which case it is not imported either; None where nothing does.
         hidden: version and place of each further copy on the path, of which nothing is used.
         files: those of its package, where their stamps decide; None where its RECORD does.
     """
@@ -48,8 +49,20 @@ class Source:
     module: str
     fingerprint: str
     refused: str = ""
+    point: str = ""
+    off: selection.Off | None = None
     hidden: tuple[str, ...] = ()
     files: basis.Files | None = field(default=None, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it answers to: distribution, namespace, entry point."""
+        return self.distribution, self.namespace, self.point
+
+    @property
+    def asked(self) -> bool:
+        """Whether it may be imported and asked what it offers."""
+        return not self.refused and self.off is None
 
 
 def normalised(name: str) -> str:
@@ -60,10 +73,14 @@ def normalised(name: str) -> str:
 def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     """Every installed plugin, by name; of two copies the first on the path counts.
 
-    Distributions that claim one namespace are all refused, each naming the others.
+    Distributions that claim one namespace are all refused, each naming the others; those that are
+    disabled claim nothing.
 
     Args:
         path: folders to look in; `sys.path` if None.
+
+    Raises:
+        UsageError: config.toml is wrong.
     """
     where = list(sys.path if path is None else path)
     named = (_name_of_plugin(found) for found in metadata.distributions(path=where))
@@ -72,9 +89,24 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     # The first of a name counts even if only a later copy of it is a plugin. There may be none: it
     # is being removed, or its metadata and its folder differ in the name.
     counting = [(first, rest) for first, *rest in filter(None, copies) if _name_of_plugin(first)]
-    return _without_rivals(
-        [replace(_source(one), hidden=_hidden(one, rest)) for one, rest in counting]
-    )
+    found = [replace(_source(one), hidden=_hidden(one, rest)) for one, rest in counting]
+    return without_rivals(_chosen(found))
+
+
+def _chosen(found: list[Source]) -> list[Source]:
+    """The same, those that the user disabled marked as such."""
+    selected, disabled = selection.current(), {*map(normalised, config.names("disabled"))}
+    return [replace(one, off=selection.off(one.names, selected, disabled)) for one in found]
+
+
+def unheeded(found: Sequence[Source]) -> list[str]:
+    """A line for each name that the user selects plugins by, and that no installed one has."""
+    known = {name for one in found for name in one.names}
+    return [
+        f"{place}: no installed plugin is called {name}."
+        for name, place in selection.current().named()
+        if name not in known
+    ]
 
 
 def _hidden(first: metadata.Distribution, rest: list[metadata.Distribution]) -> tuple[str, ...]:
@@ -114,6 +146,7 @@ def _source(distribution: metadata.Distribution) -> Source:
         module=points[0].value,
         fingerprint=fingerprint,
         refused=_refusal(name, namespace, points),
+        point=points[0].name,
         files=files,
     )
 
@@ -132,22 +165,26 @@ def _refusal(name: str, namespace: str, points: list[metadata.EntryPoint]) -> st
     return ""
 
 
-def _without_rivals(found: list[Source]) -> tuple[Source, ...]:
+def without_rivals(found: Sequence[Source]) -> tuple[Source, ...]:
     """Refuse those that share a namespace; who is right is not for zoo to guess."""
     holders: dict[str, list[str]] = defaultdict(list)
     for source in found:
-        if not source.refused:
+        if source.asked:
             holders[source.namespace].append(source.distribution)
     return tuple(
         replace(source, refused=_rivalry(source.namespace, holders[source.namespace]))
-        if not source.refused and len(holders[source.namespace]) > 1
+        if source.asked and len(holders[source.namespace]) > 1
         else source
         for source in found
     )
 
 
 def _rivalry(namespace: str, holders: list[str]) -> str:
-    return f"{' and '.join(holders)} both claim the namespace {namespace!r}; uninstall one"
+    longest = max(holders, key=len)
+    return (
+        f"{' and '.join(holders)} both claim the namespace {namespace!r}; uninstall one, or type: "
+        f"zoo plugins disable {longest}"
+    )
 
 
 def _fingerprint(

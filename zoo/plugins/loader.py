@@ -7,9 +7,10 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from zoo import encoding, folders
+from zoo import encoding, folders, installer
 from zoo.components import Component, Kind, component_from_json
 from zoo.errors import StorageFault
 from zoo.files import write_bytes
@@ -38,6 +39,7 @@ class Problem:
         reason: one line.
         detail: traceback and output; may be empty.
         quarantined: whether nothing of it is in the catalog.
+        wants: requirements that would mend it if they were installed.
     """
 
     distribution: str
@@ -45,12 +47,20 @@ class Problem:
     reason: str
     detail: str = ""
     quarantined: bool = True
+    wants: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The one line that every command shows."""
-        state = " is quarantined" if self.quarantined else ""
-        told = f"{self.distribution} {self.version}{state}: {self.reason} (zoo plugins shows more)"
-        return encoding.line(told)
+        """The one line that every command shows; of one that is out, with the line to type."""
+        state = f" is quarantined: {self.reason} ({self.remedy}; " if self.quarantined else ""
+        told = state or f": {self.reason} ("
+        return encoding.line(f"{self.distribution} {self.version}{told}zoo plugins shows more)")
+
+    @property
+    def remedy(self) -> str:
+        """What to type, for the installer in use."""
+        if self.wants:
+            return f"to mend it: {installer.to_install(*self.wants)}"
+        return f"to remove it: {installer.to_remove(self.distribution)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Offer:
     """What one plugin brings, or why it brings nothing.
 
     Args:
-        source: the distribution.
+        source: the distribution; where it is disabled, all else is empty.
         components: kind → components, each checked at the door.
         entries: package resources with registry entries, each `"package:file.toml"`.
         seconds: that importing the plugin took when it was surveyed.
@@ -79,12 +89,14 @@ class Offer:
 def offers(path: Sequence[str] | None = None, *, limit: float = LIMIT) -> tuple[Offer, ...]:
     """One offer per installed plugin, by distribution name; no plugin's fault is raised.
 
+    One that is refused or disabled is not imported.
+
     Args:
         path: folders to look for distributions in; `sys.path` if None.
         limit: seconds that each plugin without a cached record gets in its child process.
     """
     found = sources(path)
-    records = {source: _cached(source) for source in found if not source.refused}
+    records = {source: _cached(source) for source in found if source.asked}
     fresh = [source for source, record in records.items() if record is None]
     if fresh:
         records |= _surveyed(fresh, limit)
@@ -101,10 +113,14 @@ def forget_failures() -> None:
 
 def _offer(source: Source, record: Mapping[str, Any] | None) -> Offer:
     who = source.distribution, source.version
+    if source.off:
+        return Offer(source)
     if record is None:
         return Offer(source, problem=Problem(*who, source.refused))
     if record["problem"]:
-        wrong = Problem(*who, record["problem"]["reason"], record["problem"]["detail"])
+        told = record["problem"]
+        wants = tuple(told.get("wants", ()))
+        wrong = Problem(*who, told["reason"], told["detail"], wants=wants)
         return Offer(source, problem=wrong, record=record.get("read"))
     heavy = tuple(record["heavy"])
     said = []
@@ -135,11 +151,18 @@ def _understood(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _surveyed(fresh: Sequence[Source], limit: float) -> dict[Source, dict[str, Any]]:
-    """Survey plugins in child processes, and keep what was found."""
+    """Survey plugins in child processes, and keep what was found.
+
+    One whose requirements are not met is not even begun with.
+    """
+    from zoo.plugins import requirements
+    from zoo.plugins.child import failure
     from zoo.plugins.children import survey
 
+    faults = {source: requirements.fault(source.distribution) for source in fresh}
+    out = [(source, failure(**wrong)) for source, wrong in faults.items() if wrong]
     records = {}
-    for source, record in survey(fresh, limit):
+    for source, record in chain(out, survey([one for one in fresh if not faults[one]], limit)):
         _keep(source, record)
         records[source] = _understood(record)
     return records

@@ -95,6 +95,17 @@ def examine(
 ) -> Report:
     """As `check_plugin`, but whatever came of it is the report's to say.
 
+    Args:
+        plugin: see `check_plugin`, here and below.
+        without: check → reason.
+        sample: how many backbones are checked in full.
+        largest: parameters of the largest of these.
+        limit: seconds of a check.
+        given: options of backbones that these specify.
+
+    Returns:
+        The report, whose `ok` tells whether the contract is kept.
+
     Raises:
         UsageError: there is no such plugin, or `without` has no reason or meets no check.
     """

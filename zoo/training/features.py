@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 #: the views whose features a probe keeps are those of no particular run
 _VIEWS_SEED = 0
-#: training images whose features set the feature scale where no probe computes all of them
-_SCALE_IMAGES = 256
+#: training images whose features set the feature scale where no probe computes all of them: their
+#: root mean square is known to some hundredths, which no learning rate is
+_SCALE_IMAGES = 64
 #: features are made durable this often, seconds: what a kill costs at most
 _KEEP_SECONDS = 10.0
 #: the validation pixels, and fixed augmented views
@@ -103,8 +104,10 @@ def set_scale(session: Session) -> None:
             why = f"folding: {model.folding.refused}; the backbone computes as it was built"
             session.listener.note(why)
     else:
-        count = min(_SCALE_IMAGES, session.plan.counts.images)  # type: ignore[union-attr]
-        feed, some = image_feed(session, once=True), np.arange(count)
+        there = len(session.dataset.rows("train"))
+        count = min(_SCALE_IMAGES, there)
+        # Evenly over all of them, which lie class by class.
+        feed, some = image_feed(session, once=True), np.arange(count) * there // count
         feed.begin(some)
         before = model.at_once
         found = view_features(model.features, feed, some, 1)

@@ -152,6 +152,12 @@ class Task:
     best_state: dict[str, Tensor] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _words: None
 
+    @property
+    def kept_epoch(self) -> int:
+        """Whose weights the phase would end with if it ended now, from 1."""
+        best = self.position.best_epoch if self.phase.select == "best" else 0
+        return best or self.position.epoch
+
 
 def run(
     task: Task,

@@ -47,7 +47,9 @@ class Session:
         frozen: hashes of the frozen backbone before and after a probe, and whether they are equal.
         sweep: what summary.json says of the choice between a probe's settings; empty without one.
         phases: what summary.json says of each finished phase.
-        features: scaled features on the device: `train` `[n, K, D]`, `val` `[n, D]`.
+        features: scaled features on the device: `train` `[n, K, D]`, `val` `[n, D]`, which after a
+            phase are of the weights that it kept, or absent where these were judged by another
+            process.
         stores: where features of the frozen backbone are kept, by kind.
         forwards: images (views counted) that went through the frozen backbone in this process.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from zoo.history import EpochRecord
     from zoo.phases import PhasePlan
@@ -258,6 +258,9 @@ def _carry_out(
     saver = _Saver(session, task, index, records)
     session.pause = saver.pause
     probing = task.phase.name == "probe"
+    judged: Tensor | None = None
+    if not probing:
+        session.features.pop("val", None)  # those of the frozen backbone
     with threads.suited(session.model.head) if probing else nullcontext():
         for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
@@ -268,6 +271,12 @@ def _carry_out(
             append(record)
             saver.records += 1
             session.listener.epoch(record, task.phase.epochs)
+            if not probing and task.kept_epoch == record.epoch:
+                judged = session.features.get("val")
+    if judged is not None:
+        session.features["val"] = judged
+    elif not probing:
+        session.features.pop("val", None)
     session.pause = saver.check
     session.listener.end()
     session.phases.append(_account(session, task))
@@ -320,7 +329,11 @@ def _account(session: Session, task: fit.Task) -> dict[str, Any]:
 
 
 def final_scores(session: Session) -> dict[str, Scores | None]:
-    """Validation and test scores of the finished model, test being looked at here only."""
+    """Validation and test scores of the finished model, test being looked at here only.
+
+    Where the kept weights were judged in this process, that is not done again: the figures are of
+    the same features.
+    """
     started = time.perf_counter()
     session.model.eval()
     probed = session.plan.phases[-1].name == "probe"
@@ -332,7 +345,7 @@ def final_scores(session: Session) -> dict[str, Scores | None]:
             continue
         features = (
             session.features["val"]
-            if split == "val" and probed
+            if split == "val" and "val" in session.features
             else split_features(session, split, frozen=probed)
         )
         target = torch.from_numpy(session.dataset.targets[rows])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zoo import installer
 from zoo.cli import console
+from zoo.collisions import told
+from zoo.index import assemble, refuse_quarantined
+from zoo.names import preferences
 from zoo.plugins.loader import Offer, forget_failures, offers
 from zoo.testing import card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _PLURALS = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
@@ -26,9 +30,11 @@ def show(*, wants_json: bool, retry: bool) -> None:
     found = offers()
     if wants_json:
         console.as_json([_record(offer) for offer in found])
+        refuse_quarantined(offer.problem for offer in found if offer.problem)
         return
     if not found:
-        console.note("No plugin is installed. Try: uv pip install 'zoo-registry[standard]'")
+        line = installer.to_install("zoo-registry[standard]")
+        console.note(f"No plugin is installed. Try: {line}")
         return
     console.table(
         ["plugin", "version", "namespace", "brings", "import ms", "checked", "status"],
@@ -38,6 +44,18 @@ def show(*, wants_json: bool, retry: bool) -> None:
     for offer in found:
         for line in _details(offer):
             console.result(line)
+    _tell_collisions(found)
+    refuse_quarantined(offer.problem for offer in found if offer.problem)
+
+
+def _tell_collisions(found: Sequence[Offer]) -> None:
+    """Names that are shared, and options that name no plugin."""
+    catalog = assemble(found)
+    lines = [*told(catalog, [one.source.distribution for one in found], preferences())]
+    for line in (*[""][: len(lines)], *lines):
+        console.result(line)
+    for line in catalog.notes:
+        console.note(line)
 
 
 def _row(offer: Offer) -> list[str]:
@@ -66,6 +84,8 @@ def _brings(offer: Offer) -> str:
 
 
 def _status(offer: Offer) -> str:
+    if offer.source.off:
+        return "disabled"
     if offer.problem is None:
         return "ok"
     if offer.problem.quarantined:
@@ -74,13 +94,22 @@ def _status(offer: Offer) -> str:
 
 
 def _details(offer: Offer) -> Iterable[str]:
-    """The reason of a problem, and below it what the plugin itself printed or raised."""
-    problem = offer.problem
+    """The reason of a problem and what to type, and what the plugin itself printed or raised."""
+    source, problem = offer.source, offer.problem
+    owner = f"{source.distribution} {source.version} is {_status(offer)}"
+    if source.off:
+        yield ""
+        yield f"{owner} by {source.off.by}. {source.off.undo}"
     if problem is None:
         return
     yield ""
-    yield f"{problem.distribution} {problem.version} is {_status(offer)}: {problem.reason}"
+    yield f"{owner}: {problem.reason}"
     yield from (f"    {line}" for line in problem.detail.splitlines())
+    if problem.quarantined:
+        yield f"  {problem.remedy}"
+        if not problem.wants:
+            yield f"  to upgrade it: {installer.to_upgrade(source.distribution)}"
+        yield f"  to leave it out: zoo plugins disable {source.distribution}"
 
 
 def _record(offer: Offer) -> dict[str, Any]:
@@ -97,4 +126,5 @@ def _record(offer: Offer) -> dict[str, Any]:
         "heavy": list(offer.heavy),
         "checked": card.figure(offer.source),
         "problem": {"reason": problem.reason, "detail": problem.detail} if problem else None,
+        "disabled": offer.source.off.by if offer.source.off else None,
     }

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Zoo = Any  # a fixture that runs the command line
+
+
+def test_a_run_is_done_again_by_one_option(
+    zoo: Zoo, finished: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = zoo("run", "--from", finished, "--data", images, "--out", "again", "--json")
+    assert code == 0, err
+    before = json.loads((finished / "summary.json").read_text())
+    assert json.loads(out)["val"] == before["val"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["a+b+c"], "a+b+c"),
+        (["--epochs", "3"], "epochs"),
+        (["--set", "head.dropout=0.1"], "head.dropout"),
+        (["--dry-run"], "dry_run"),
+        (["--deterministic"], "deterministic"),
+    ],
+)
+def test_nothing_else_may_be_said_of_it(
+    zoo: Zoo, finished: Path, more: list[str], told: str
+) -> None:
+    code, _, err = zoo("run", *more, "--from", finished)
+    assert code == 2
+    assert f"there is no place for: {told}" in err
+
+
+def test_a_run_wants_a_spec_and_drift_a_run(zoo: Zoo) -> None:
+    for words, told in ((["run"], "wants a SPEC"), (["run", "a+b+c", "--accept-drift"], "--from")):
+        code, _, err = zoo(*words)
+        assert code == 2
+        assert told in err
+
+
+def test_freeze_names_every_plugin_and_zoo(zoo: Zoo) -> None:
+    lines = json.loads(zoo("plugins", "freeze", "--json")[1])
+    assert any("zoo-heads" in line for line in lines)
+    assert any("zoo-registry" in line or line.startswith("-e file:") for line in lines)
+    plain = zoo("plugins", "freeze")[1].splitlines()
+    assert plain == ["# uv pip install -r plugins.txt", *lines]
+
+
+def test_freeze_of_a_run_names_what_it_was_made_with(zoo: Zoo, finished: Path) -> None:
+    _, out, _ = zoo("plugins", "freeze", "--run", finished, "--json")
+    plan = json.loads((finished / "plan.json").read_text())
+    assert f"torch=={plan['packages']['torch']}" in json.loads(out)
+    assert zoo("plugins", "freeze", "--run", "nowhere")[0] == 66
