@@ -243,7 +243,7 @@ def _probe(
     settings: Mapping[str, Value | None], images: int, width: int, *, last: bool, has_val: bool
 ) -> PhasePlan:
     choices = _Choices(settings, *_prefixes(last=last))
-    # Measured on 800 and 1,227 images, five seeds each, dropout and two views too: as accurate as an
+    # Measured on 800 and 1,227 images, five seeds each, dropout, two views too: as accurate as an
     # eighth, for half the steps.
     batch = choices.take(
         "batch_size", _power_of_two(images / 4, 8, 256), f"a quarter of {images} images, 8 to 256"
