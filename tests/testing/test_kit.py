@@ -201,7 +201,7 @@ def test_a_sample_takes_from_every_layout_and_says_what_it_left() -> None:
             name=f"net{number}",
             target="m:f",
             provides=("features",),
-            facts=zoo.Facts(params=size, layout=layout),
+            facts=zoo.Facts(params=size, layout=layout),  # type: ignore[bad-argument-type]  # both are
         )
         for number, (size, layout) in enumerate(
             [(10, "conv"), (10, "conv"), (10, "conv"), (10, "token"), (10**9, "token")]
@@ -239,7 +239,9 @@ def report_of(*statuses: str) -> Report:
     ],
 )
 def test_a_report_counts_what_was_planned(
-    statuses: tuple[str, ...], ok: bool, figure: str  # noqa: FBT001 - a case
+    statuses: tuple[str, ...],
+    ok: bool,  # noqa: FBT001 - a case
+    figure: str,
 ) -> None:
     report = report_of(*statuses)
     assert (report.ok, report.figure) == (ok, figure)
