@@ -92,6 +92,7 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "heavy": [],
         "problem": None,
         "disabled": None,
+        "checked": "not checked",
     }
     assert quarantined["problem"]["reason"] == "SystemExit: 3"
     assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])
