@@ -87,9 +87,7 @@ def test_without_a_name_every_installed_plugin_is_checked(
     assert {"zoo-heads", "zoo-losses", "zoo-timm"} <= {plugin for plugin, _ in asked}
 
 
-def test_a_folder_is_checked_and_gets_no_card(
-    zoo: Zoo, asked: list[object], config: Path
-) -> None:
+def test_a_folder_is_checked_and_gets_no_card(zoo: Zoo, asked: list[object], config: Path) -> None:
     assert zoo("plugins", "check", "./somewhere")[0] == 0
     assert asked
     assert not (config / "checked").exists()

@@ -18,7 +18,9 @@ CAUGHT = dict(
         re.MULTILINE,
     )
 )
-EXHIBITS = sorted(folder.name for folder in MUSEUM.iterdir() if (folder / "pyproject.toml").exists())
+EXHIBITS = sorted(
+    folder.name for folder in MUSEUM.iterdir() if (folder / "pyproject.toml").exists()
+)
 WRONG = [name for name in EXHIBITS if not name.startswith("healthy")]
 HEALTHY = [name for name in EXHIBITS if name.startswith("healthy")]
 

@@ -30,7 +30,8 @@ def head(**more):
 """
 LISTED = "@zoo.hookimpl\ndef zoo_heads():\n    yield head()\n"
 BACKBONE = (
-    "@zoo.hookimpl\ndef zoo_backbones():\n    yield zoo.Component(name='net', provides=('features',),"
+    "@zoo.hookimpl\ndef zoo_backbones():\n"
+    "    yield zoo.Component(name='net', provides=('features',),"
     " target='zoo.testing.hot.tiny:net', options={{'width': zoo.Option(type='int', default=8,"
     " minimum=1, maximum=64)}}, weights=(zoo.Weights(tag='none', default=True, {weights}),),"
     " facts=zoo.Facts(input_size=(32, 32)))\n"
@@ -56,7 +57,8 @@ COLD_MUTANTS = {
     ],
     "deterministic": [
         LISTED.replace("head()", "head(summary=str({'a', 'b', 'c', 'd', 'e', 'f'}))"),
-        "many = []\n" + LISTED.replace("yield head()", "many.append(1)\n    yield head(views=len(many))"),
+        "many = []\n"
+        + LISTED.replace("yield head()", "many.append(1)\n    yield head(views=len(many))"),
         "import time\n" + LISTED.replace("head()", "head(summary=str(time.time_ns()))"),
     ],
     "round-trip": [
@@ -82,7 +84,9 @@ COLD_MUTANTS = {
     "entries": [
         RECIPE.format(spec="heads/nothing", more=""),
         RECIPE.format(spec="torchvision/resnet18+linear+losses/ce", more="epoch = 3"),
-        RECIPE.format(spec="torchvision/resnet18+mutant/linear+losses/ce", more="head.dropout = 2.0"),
+        RECIPE.format(
+            spec="torchvision/resnet18+mutant/linear+losses/ce", more="head.dropout = 2.0"
+        ),
         RECIPE.format(spec="torchvision/resnet18+mutant/nowhere+losses/ce", more=""),
     ],
     OBSERVING: [
@@ -134,7 +138,9 @@ def of(mutant: str) -> str:
 
 def test_every_mutant_is_caught_by_the_check_that_it_is_called_after(report: Report) -> None:
     found = mutants(report)
-    missed = {name: checks for name, checks in found.items() if "__" in name and of(name) not in checks}
+    missed = {
+        name: checks for name, checks in found.items() if "__" in name and of(name) not in checks
+    }
     assert missed == {}
     assert len([name for name in found if "__" in name]) >= 70
 

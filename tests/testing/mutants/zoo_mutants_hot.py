@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import warnings
 from dataclasses import replace
@@ -79,16 +79,21 @@ head_ports__views_first = head_of(
 )
 head_ports__bare_tensor = head_of(lambda output, _: output.logits)
 head_gradients__cut = head_of(
-    lambda output, _: scaled(replace(output, logits=output.logits.detach(),
-                                     view_logits=output.view_logits.detach()), 1.0)
+    lambda output, _: scaled(
+        replace(output, logits=output.logits.detach(), view_logits=output.view_logits.detach()), 1.0
+    )
 )
 head_gradients__nan = head_of(
     lambda output, x: scaled(output, (1 + 0 * (x - x).sum().abs().sqrt()))
 )
 head_autocast__dtype = head_of(
-    lambda output, x: replace(output, logits=torch.empty_like(x[:, 0, :1]).expand(
-        -1, output.logits.shape[1]).clone().index_copy_(
-            0, torch.arange(len(x), device=x.device), output.logits))
+    lambda output, x: replace(
+        output,
+        logits=torch.empty_like(x[:, 0, :1])
+        .expand(-1, output.logits.shape[1])
+        .clone()
+        .index_copy_(0, torch.arange(len(x), device=x.device), output.logits),
+    )
 )
 head_device__made_on_cpu = head_of(
     lambda output, _: replace(output, logits=output.logits + torch.ones(output.logits.shape[1]))
@@ -107,9 +112,7 @@ head_independence__centres = head_of(
 head_global_state__patches_torch = head_of(
     lambda output, _: setattr(F, "relu6", lambda x: x) or output
 )
-head_global_state__warnings = head_of(
-    lambda output, _: warnings.simplefilter("ignore") or output
-)
+head_global_state__warnings = head_of(lambda output, _: warnings.simplefilter("ignore") or output)
 
 
 def head_signature__other_default(context, *, dropout=0.5):
@@ -247,8 +250,8 @@ def head_global_state__threads(context, *, dropout=0.0):
 
 
 def head_no_reach__writes_a_file(context, *, dropout=0.0):
-    with open(os.path.expanduser("~/.zoo-mutant"), "w"):
-        os.remove(os.path.expanduser("~/.zoo-mutant"))
+    with contextlib.suppress(OSError), open("/no-such-folder/zoo-mutant", "w"):
+        pass
     return linear(context, dropout)
 
 
@@ -272,9 +275,16 @@ class Forgets(Around):
             self.inner.classifier.weight.zero_()
 
     def __deepcopy__(self, memo):
-        twin = type(self)(linear(zoo.HeadContext(
-            features=self.inner.classifier.in_features,
-            classes=self.inner.classifier.out_features, views=2), self.inner.dropout.p))
+        twin = type(self)(
+            linear(
+                zoo.HeadContext(
+                    features=self.inner.classifier.in_features,
+                    classes=self.inner.classifier.out_features,
+                    views=2,
+                ),
+                self.inner.dropout.p,
+            )
+        )
         twin.load_state_dict(self.state_dict())
         return twin
 
@@ -318,9 +328,11 @@ loss_needs__undeclared = loss_of(
 )
 loss_needs__unread = loss_control
 loss_needs__if_there = loss_of(
-    lambda terms, output, batch: terms
-    if "teacher_logits" not in batch.extras
-    else {"ce": terms["ce"] + (output.logits - batch.extras["teacher_logits"]).square().mean()}
+    lambda terms, output, batch: (
+        terms
+        if "teacher_logits" not in batch.extras
+        else {"ce": terms["ce"] + (output.logits - batch.extras["teacher_logits"]).square().mean()}
+    )
 )
 loss_context__three_classes = loss_of(
     lambda terms, output, _: {"ce": terms["ce"] + 0 * output.logits[:, 2].mean()}
@@ -329,13 +341,11 @@ loss_weights__deaf = loss_of(
     lambda terms, output, batch: {"ce": F.cross_entropy(output.logits, batch.target)}
 )
 loss_weights__divides = loss_of(
-    lambda terms, _, batch: terms
-    if batch.weight is None
-    else {"ce": terms["ce"] / batch.weight.mean()}
+    lambda terms, _, batch: (
+        terms if batch.weight is None else {"ce": terms["ce"] / batch.weight.mean()}
+    )
 )
-loss_samples__sums = loss_of(
-    lambda terms, output, _: {"ce": terms["ce"] * len(output.logits)}
-)
+loss_samples__sums = loss_of(lambda terms, output, _: {"ce": terms["ce"] * len(output.logits)})
 loss_samples__coupled = loss_of(
     lambda terms, output, _: {"ce": terms["ce"] + output.logits.softmax(-1).mean(0).square().sum()}
 )
@@ -346,14 +356,13 @@ loss_samples__ordered = loss_of(
 )
 loss_total__accuracy = loss_of(
     lambda terms, output, batch: {
-        **terms, "accuracy": (output.logits.argmax(-1) == 0).float().mean()
+        **terms,
+        "accuracy": (output.logits.argmax(-1) == 0).float().mean(),
     }
 )
 loss_total__twice = loss_of(lambda terms, *_: {**terms, "total": terms["ce"]})
 loss_extremes__log_of_softmax = loss_of(
-    lambda terms, output, batch: {
-        "ce": terms["ce"] - 0.1 * output.logits.softmax(-1).log().mean()
-    }
+    lambda terms, output, batch: {"ce": terms["ce"] - 0.1 * output.logits.softmax(-1).log().mean()}
 )
 loss_extremes__hides_nan = loss_of(lambda terms, *_: {"ce": terms["ce"].nan_to_num()})
 loss_convex__wave = loss_of(

@@ -66,7 +66,9 @@ def fresh(rig: Rig) -> None:
     used = rig.stir(rig.module()).train()
     for seed in (2, 3):
         rig.run(used, rig.inputs(seed=seed))
-    check_equal(rig.run(rig.stir(rig.module()).train(), rig.inputs()), first, "after another was used")
+    check_equal(
+        rig.run(rig.stir(rig.module()).train(), rig.inputs()), first, "after another was used"
+    )
 
 
 def seed(rig: Rig) -> None:
