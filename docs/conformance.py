@@ -1,8 +1,8 @@
-# ruff: noqa: INP001, E501 - a script, not a module of a package; lines of a page
+# ruff: noqa: INP001 - a script, not a module of a package; lines of a page
 """Writes docs/conformance.md: which check of `zoo.testing` catches which fault.
 
-`uv run python docs/conformance.py`: runs the kit over the museum of wrong plugins, over the mutants of
-first-party components, and over the first-party plugins.
+`uv run python docs/conformance.py`: runs the kit over the museum of wrong plugins, and over the mutants
+of first-party components.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from zoo.plugins.selection import Off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.cli.conftest import Zoo
 
@@ -47,8 +48,9 @@ OFFERS = (
 
 
 @pytest.fixture
-def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> Zoo:
+def zoo(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Zoo:
     """Run `zoo plugins` over given offers; gives (exit code, standard output, standard error)."""
+    monkeypatch.setenv("ZOO_CONFIG", str(tmp_path))
 
     def run(offered: Sequence[Offer], *arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(table, "offers", lambda: offered)
@@ -90,9 +92,9 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "entries": ["zoo_acme:entries.toml"],
         "import_seconds": 0.0123,
         "heavy": [],
+        "checked": "not checked",
         "problem": None,
         "disabled": None,
-        "checked": "not checked",
     }
     assert quarantined["problem"]["reason"] == "SystemExit: 3"
     assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])

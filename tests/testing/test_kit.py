@@ -201,10 +201,14 @@ def test_a_sample_takes_from_every_layout_and_says_what_it_left() -> None:
             name=f"net{number}",
             target="m:f",
             provides=("features",),
-            facts=zoo.Facts(params=size, layout=layout),  # type: ignore[bad-argument-type]  # both are
+            facts=facts,
         )
-        for number, (size, layout) in enumerate(
-            [(10, "conv"), (10, "conv"), (10, "conv"), (10, "token"), (10**9, "token")]
+        for number, facts in enumerate(
+            [
+                *[zoo.Facts(params=10, layout="conv")] * 3,
+                zoo.Facts(params=10, layout="token"),
+                zoo.Facts(params=10**9, layout="token"),
+            ]
         )
     )
     chosen, told = sample({"backbone": nets}, 2, 1000, {})

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from zoo import folders
-from zoo.files import make_folder, write_json
+from zoo.files import write_json
 from zoo.testing.report import Report, report_from_json
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def write(report: Report) -> Path:
     """Keep a report in the user's configuration folder, in the place of an older one.
 
     Raises:
-        CannotCreate, StorageFault: it cannot be written.
+        OSError, StorageFault: it cannot be written.
     """
     file = _file(report.distribution)
-    make_folder(file.parent)
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, report.to_json())
     return file
 

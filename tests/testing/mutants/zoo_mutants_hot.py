@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import warnings
 from dataclasses import replace
@@ -250,8 +250,8 @@ def head_global_state__threads(context, *, dropout=0.0):
 
 
 def head_no_reach__writes_a_file(context, *, dropout=0.0):
-    with open(os.path.expanduser("~/.zoo-mutant"), "w"):
-        os.remove(os.path.expanduser("~/.zoo-mutant"))
+    with contextlib.suppress(OSError), open("/no-such-folder/zoo-mutant", "w"):
+        pass
     return linear(context, dropout)
 
 

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 @click.option("--sample", default=SAMPLE, metavar="N", help="Of more backbones, check N in full.")
 @click.option("--largest", default=LARGEST, metavar="N", help="Parameters of the largest of these.")
 @click.option("--limit", default=LIMIT, metavar="SECONDS", help="What one check may take.")
-@click.option("--without", multiple=True, metavar="CHECK=REASON", help="What is not asked of it.")
+@click.option(
+    "--without",
+    "left_out",  # `without` is what `-p` gives to every command
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="What is not asked of it.",
+)
 def command(
     *,
     plugin: str | None,
@@ -31,7 +37,7 @@ def command(
     sample: int,
     largest: int,
     limit: float,
-    without: tuple[str, ...],
+    left_out: tuple[str, ...],
 ) -> None:
     """Hold a plugin to the contract, check by check, in processes of its own.
 
@@ -44,7 +50,7 @@ def command(
     reports = []
     for name in names:
         report = examine(
-            name, without=_reasons(without), sample=sample, largest=largest, limit=limit
+            name, without=_reasons(left_out), sample=sample, largest=largest, limit=limit
         )
         reports.append(report)
         if "/" not in name and name not in (".", ".."):
