@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ["zoo.testing"]  # as an author of plugins has it
+
 # A shared machine's pauses are no fault of the code under test.
 settings.register_profile("zoo", deadline=None)
 settings.load_profile("zoo")

@@ -22,8 +22,6 @@ PROJECT = "zoo"
 GROUP = "zoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-#: the hooks that are told of a run
-OBSERVING = ("zoo_run_start", "zoo_epoch_end", "zoo_run_end")
 #: the hooks that list components, and the kind of what each returns
 LISTING = {"zoo_backbones": "backbone", "zoo_heads": "head", "zoo_losses": "loss"}
 #: the hooks that are told of a run

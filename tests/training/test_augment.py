@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional
 from zoo.data.augment import Parameters, Recipe, draw
 from zoo.data.preprocess import resampling
 from zoo.training import augment
-from zoo.training.augment import by_kernel, by_matrices, views
+from zoo.training.augment import by_kernel, by_matrices, planned, view, views
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -255,3 +255,45 @@ def test_the_batch_and_the_pictures_of_a_processor_differ_by_rounding_alone(
         assert float(gap.mean()) < 1
         if interpolation == "bilinear":
             assert float(gap.max()) < 3
+
+
+@pytest.mark.parametrize(
+    ("factors", "passes"),
+    [
+        ((1.0, 1.0, 1.0), 1),
+        ((0.5, 0.8, 0.3), 1),
+        ((0.5, 0.8, 1.3), 1),
+        ((1.2, 0.8, 0.5), 2),
+        ((1.2, 0.8, 1.5), 2),
+        ((1.2, 1.1, 1.5), 3),
+    ],
+)
+def test_a_processor_goes_over_a_picture_once_for_each_turn_after_which_levels_are_cut_off(
+    monkeypatch: pytest.MonkeyPatch, factors: tuple[float, float, float], passes: int
+) -> None:
+    seen, product = [0], torch.addmm
+
+    def counting(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on
+        seen[0] += 1
+        return product(*given, **named)
+
+    monkeypatch.setattr(torch, "addmm", counting)
+    views(
+        pictures(1),
+        filled(pictures(1)),
+        parameters(CROPS[:1], factors=factors),
+        (16, 16),
+        "bilinear",
+    )
+    assert seen[0] == passes
+
+
+def test_a_view_comes_out_scaled_and_shifted_as_it_is_asked_for() -> None:
+    drawn = parameters(factors=(1.4, 1.3, 1.6), order=ORDERS)
+    plain = views(pictures(6), filled(pictures(6)), drawn, (16, 16), "bilinear")
+    scale, shift = np.array([0.5, 2, 1]), np.array([3, 0, -7.0])
+    work = planned(drawn, filled(pictures(6)))
+    for place, (canvas, levels) in enumerate(zip(pictures(6), plain, strict=True)):
+        found = view(canvas, work, place, (16, 16), "bilinear", (scale, shift))[0]
+        expected = levels * torch.tensor(scale).view(3, 1, 1) - torch.tensor(shift).view(3, 1, 1)
+        assert torch.allclose(found.double(), expected, rtol=0, atol=1e-3)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
+
 
 class Installed(NamedTuple):
     """A plugin, as far as features look at it."""
@@ -83,9 +85,14 @@ def test_a_full_run_measures_the_scale_on_its_views(spied: Spy) -> None:
 def test_after_a_phase_validation_features_are_of_the_weights_that_it_kept(
     images: Path, train: Train, monkeypatch: pytest.MonkeyPatch, best: int
 ) -> None:
-    tops = iter([0.5, 0.25] if best == 1 else [0.25, 0.5])
-    monkeypatch.setattr(room, "quick_scores", lambda *_: (next(tops), 0.0))
-    found, judge = [], room.final_scores
+    tops = iter([(0.5, 0.0), (0.25, 0.0)] if best == 1 else [(0.25, 0.0), (0.5, 0.0)])
+    found: list[Any] = []
+    judge = room.final_scores
+
+    def figures(*_: Tensor) -> tuple[float, float]:
+        return next(tops)
+
+    monkeypatch.setattr(room, "quick_scores", figures)
 
     def judging(session: Any) -> Any:  # noqa: ANN401 - passed on
         kept = session.features["val"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: of what is drawn and of how it is carried out: another number, and features of views that were
 #: made before are computed anew
-VERSION = 3
+VERSION = 4
 #: places in `Parameters.factors`
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
 #: how often a crop is drawn before the middle is taken, as in torchvision

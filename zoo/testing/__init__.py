@@ -11,9 +11,9 @@
     def test_the_plugin_keeps_the_contract():
         check_plugin("zoo-acme")
 
-With that line in the outermost `conftest.py` (or `pytest -p zoo.testing`) tests may take the fixtures
-`zoo_home`, `zoo_catalog`, `zoo_pictures` and `zoo_tiny`. They load only where somebody asks: zoo
-registers no plugin of pytest's. `check_plugin` needs no pytest.
+With that line in the outermost `conftest.py` (or `pytest -p zoo.testing`) tests may take the
+fixtures `zoo_home`, `zoo_catalog`, `zoo_pictures` and `zoo_tiny`. They load only where somebody
+asks: zoo registers no plugin of pytest's. `check_plugin` needs no pytest.
 """
 
 from __future__ import annotations

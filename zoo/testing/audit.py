@@ -17,6 +17,9 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: kept by Python and by libraries for themselves
 _OWN = ("__pycache__", os.devnull, "/proc/", "/dev/shm/")  # noqa: S108 - not written to
 
+#: where temporary files go; asked once, since asking opens a file
+_SCRATCH = tempfile.gettempdir()
+
 #: where events go while something listens; an audit hook cannot be taken off
 _listening: list[list[str]] = []
 _hooked = False
@@ -62,6 +65,5 @@ def _is_foreign(path: object) -> bool:
     if not isinstance(path, (str, bytes)):
         return False  # a file that is open already
     text = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - in an audit hook
-    scratch = tempfile.gettempdir()
-    inside = text.startswith(f"{scratch}/tmp") or text.startswith(f"{scratch}/torch")
+    inside = text.startswith((f"{_SCRATCH}/tmp", f"{_SCRATCH}/torch"))  # noqa: S108 - as tempfile names them
     return not inside and not any(part in text for part in _OWN)

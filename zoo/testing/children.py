@@ -29,13 +29,32 @@ _TAIL = 400
 
 
 def listings(source: Source, path: Sequence[str], limit: float) -> list[dict[str, Any]]:
-    """What `zoo.testing.listing` saw in two processes of other hash seeds, folders and homes.
+    """What `zoo.testing.listing` saw in two processes.
+
+    They differ in what must not decide anything: hash seed, folder, home, and the environment, of
+    which the second has no more than Python needs.
 
     A process that crashed, or took more than `limit` seconds, gives `{"died": words}`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        children = [_Listing(source, path, Path(folder), seed) for seed in ("1", "4242")]
+        children = [_Listing(source, path, Path(folder), seed) for seed in _SEEDS]
         return [child.told(limit) for child in children]
+
+
+def _bare() -> dict[str, str]:
+    """An environment that says nothing of the user, and hides the GPUs."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "VIRTUAL_ENV")
+    found = {name: value for name, value in os.environ.items() if name in kept}
+    return found | {"CUDA_VISIBLE_DEVICES": "", "TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
+
+
+def _usual() -> dict[str, str]:
+    """The environment of this process, in which the GPUs can be seen."""
+    return {name: one for name, one in environment().items() if name != "CUDA_VISIBLE_DEVICES"}
+
+
+#: hash seed → the environment beside it
+_SEEDS = {"1": _usual, "4242": _bare}
 
 
 class _Listing:
@@ -55,7 +74,7 @@ class _Listing:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=home,
-                env=environment()
+                env=_SEEDS[seed]()
                 | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": seed, "HOME": str(home)},
                 start_new_session=True,
             )

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from zoo import toml
+from zoo import registry
 from zoo.components import KINDS, Component, Kind
 from zoo.errors import ZooError
-from zoo.options import problems
+from zoo.index import Catalog, assemble
 from zoo.owners import FIRST_PARTY
 from zoo.plugins import basis
 from zoo.plugins.child import HEAVY
-from zoo.registry_file import judge
+from zoo.plugins.loader import Offer, offers
+from zoo.resolve import resolve
 from zoo.spec import parse
 from zoo.testing import imported
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from zoo.components import Weights
     from zoo.plugins.distributions import Source
-    from zoo.registry_file import Placed
 
 #: seconds of processor that importing and asking may take; a run pays them before it begins
 CPU = 0.5
@@ -66,6 +66,12 @@ class Told:
         """Every component with its kind."""
         for kind, found in self.components.items():
             yield from ((kind, component) for component in found)
+
+    def catalog(self) -> Catalog:
+        """This plugin and the installed others, as a run would find them."""
+        others = (one for one in offers() if one.source.distribution != self.source.distribution)
+        own = Offer(self.source, components={kind: tuple(x) for kind, x in self.components.items()})
+        return assemble((*others, own))
 
 
 def light(told: Told) -> Iterator[str]:
@@ -202,47 +208,39 @@ def requirements(told: Told) -> Iterator[str]:
 
 
 def entries(told: Told) -> Iterator[str]:
-    """Registry files."""
-    for resource in told.listings[0]["record"]["entries"]:
-        file = basis.resource(resource)
-        try:
-            layer = judge(toml.read(Path(file), label=resource))
-        except (ZooError, OSError) as error:
-            yield f"{resource}: {str(error).splitlines()[0]}"
-            continue
-        yield from layer.problems
-        if layer.defaults:
-            yield f"{resource}: a plugin cannot set defaults"
-        for name, keys in layer.entries.items():
-            yield from (f"{resource}: {name}: {wrong}" for wrong in _entry(told, keys))
-
-
-def _entry(told: Told, keys: Mapping[str, Placed]) -> Iterator[str]:
-    """What of an entry cannot be, as far as this plugin alone can tell."""
-    if "spec" not in keys:
-        return
+    """Registry files: each recipe is one that a run would take."""
+    resources = told.listings[0]["record"]["entries"]
+    namespace = told.source.namespace
+    shipped = [(namespace, resource) for resource in resources]
     try:
-        spec = parse(str(keys["spec"].value))
-    except ZooError:
-        return  # told by the registry's own judgement
-    for kind, part in zip(KINDS, spec.parts, strict=True):
-        own = told.components.get(kind, ())
-        found = [one for one in own if part.name in (one.name, *one.aliases)]
-        if not part.namespace and found and told.source.namespace not in FIRST_PARTY:
-            yield f"{part.name} needs its namespace: {told.source.namespace}/{part.name}"
-        if part.namespace != told.source.namespace:
+        book = registry.load(shipped=shipped, own=False)
+    except (ZooError, OSError) as error:
+        yield str(error).partition("\n")[0]
+        return
+    yield from book.problems
+    taken = {name.rpartition("/")[2] for name in book.entries if "/" not in name}
+    catalog = told.catalog()
+    for name, entry in book.entries.items():
+        owner, _, bare = name.rpartition("/")
+        if owner != namespace:
             continue
-        if not found:
-            yield f"there is no {kind} {part.namespace}/{part.name}"
-            continue
-        given = dict(part.options) | {
-            key.partition(".")[2]: placed.value
-            for key, placed in keys.items()
-            if key.startswith(f"{kind}.")
-        }
-        yield from problems(found[0].options, given, where=f"{kind}.")
-        if part.tag and found[0].tagged(part.tag) is None:
-            yield f"{part.namespace}/{part.name} has no weights tag {part.tag}"
+        if bare in taken:
+            yield f"its entry {bare} is called as one that zoo ships"
+        yield from _bare_parts(told, name, entry.spec)
+        try:
+            resolve(name, {"weights": "none"}, catalog=catalog, book=book)
+        except ZooError as error:
+            yield f"its entry {name}: {error.message}"
+
+
+def _bare_parts(told: Told, name: str, spec: str) -> Iterator[str]:
+    """Own components without their namespace: only who prefers this plugin gets them."""
+    if told.source.namespace in FIRST_PARTY:
+        return
+    for kind, part in zip(KINDS, parse(spec).parts, strict=True):
+        own = {each for one in told.components.get(kind, ()) for each in (one.name, *one.aliases)}
+        if not part.namespace and part.name in own:
+            yield f"its entry {name} wants {told.source.namespace}/{part.name}, with the namespace"
 
 
 CHECKS: dict[str, Callable[[Told], Iterator[str]]] = {

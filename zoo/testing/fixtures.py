@@ -1,4 +1,4 @@
-"""pytest's fixtures for tests of plugins: empty folders, a catalog of known parts, tiny pictures."""
+"""Fixtures for tests of plugins: empty folders, a catalog of known parts, tiny pictures."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _statements(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def complaints(
     source: Source, path: Sequence[str], components: Mapping[Kind, Sequence[Component]]
 ) -> Iterator[str]:
-    """Imports that nothing declares, rooms of zoo behind its door, requirements that are not met."""
+    """Imports that nothing declares, rooms behind zoo's door, requirements that are not met."""
     own = packages(source.module, components)
     declared = _declared(source, path)
     needed = [text for found in components.values() for one in found for text in one.requires]

@@ -12,12 +12,15 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import hooks
 from zoo.components import component_from_json, to_json
 from zoo.plugins.child import survey
 from zoo.testing import audit, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def observe(module: str, distribution: str) -> dict[str, Any]:
@@ -48,9 +51,17 @@ def observe(module: str, distribution: str) -> dict[str, Any]:
         and again["problem"] == record["problem"],
         "changed": changed,
         "reached": reached,
-        "observers": [name for name in hooks.OBSERVING if _implements(found, name)],
+        "observers": [*_observers(found)] if found else [],
         "altered": [*_altered(found)] if found else [],
     }
+
+
+def _observers(module: object) -> Iterator[str]:
+    """Modules inside the package that observe runs; empty for the entry module itself."""
+    if any(_implements(module, hook) for hook in hooks.OBSERVING):
+        yield ""
+    if _implements(module, "zoo_observers"):
+        yield from module.zoo_observers()  # type: ignore[missing-attribute]  # just seen to be there
 
 
 def _implements(module: object, hook: str) -> bool:
@@ -59,7 +70,7 @@ def _implements(module: object, hook: str) -> bool:
 
 def _altered(module: object) -> list[str]:
     """What is not the same component after JSON, or after pickling, in words."""
-    wrong = []
+    wrong: list[str] = []
     for hook in hooks.LISTING:
         if not _implements(module, hook):
             continue

@@ -54,9 +54,13 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "autocast": (KINDS, "bfloat16 autocast stays near float32"),
     "in-place": (KINDS, "inputs are left as they were"),
     "device": (KINDS, "tensors follow the input's device"),
+    "no-wait": (KINDS, "no step waits for a number from the device"),
     "pickles": (KINDS, "it can be sent to another process"),
     "unpickles": (KINDS, "and works there as here"),
     "independence": (("backbone", "head"), "in eval, no image depends on its neighbours"),
+    "image-size": (("backbone",), "images of another size give features of one width"),
+    "unspoilt": (("backbone",), "without weights it starts at random"),
+    "logits": (("head",), "logits are no probabilities"),
     "memory-format": (("backbone",), "channels-last images give the same features"),
     "weights-file": (("backbone",), "a weights file is loaded, whole"),
     "weights-errors": (("backbone",), "a file that does not fit is refused"),
@@ -64,6 +68,7 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "targets": (("loss",), "class indices and distributions both count"),
     "weights": (("loss",), "the weight of a sample multiplies its part"),
     "samples": (("loss",), "uncoupled: the mean over samples; coupled: in any order"),
+    "total": (("loss",), "each term is trained, and none is the sum of others"),
     "extremes": (("loss",), "confident and undecided logits give finite gradients"),
     "convex": (("head", "loss"), "affine or convex, as declared"),
 }
@@ -85,7 +90,7 @@ class Listing:
         namespace: the plugin's.
         components: by kind.
         entries: package resources.
-        observers: hooks of a run that it implements.
+        observers: modules inside its package that observe runs; empty for the entry module.
     """
 
     namespace: str
@@ -95,9 +100,9 @@ class Listing:
 
 
 def plan(listing: Listing, sampled: Mapping[Kind, Sequence[Component]]) -> tuple[Check, ...]:
-    """Every check that is due: the cold ones of the plugin, all hot ones of the sampled components."""
+    """Every check that is due: the plugin's, and all of the sampled components'."""
     checks = [Check(name) for name in COLD if name != "entries" or listing.entries]
-    checks += [Check(OBSERVING)] if listing.observers else []
+    checks += [Check(OBSERVING, case=module) for module in listing.observers]
     for kind in KINDS:
         for component in sampled.get(kind, ()):
             checks += _of(kind, f"{listing.namespace}/{component.name}", component)

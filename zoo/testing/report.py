@@ -112,7 +112,7 @@ class Report:
 
     @property
     def figure(self) -> str:
-        """`64 checks` where all is well, else `62 of 64`; what does not apply counts for neither."""
+        """`64 checks` where all is well, else `62 of 64`; what does not apply is not counted."""
         aside = {"not applicable", "opted out"}
         wanted = len(self.planned) - sum(one.status in aside for one in self.results)
         passed = self.counts.get("passed", 0)

@@ -44,10 +44,16 @@ class _Look:
     restore: Callable[[Any], object] | None = None
 
 
-def snapshot() -> State:
-    """The state of the process as it is now, to be compared with a later one by `changes`."""
+def snapshot(*, names: bool = True) -> State:
+    """The state of the process as it is now, to be compared with a later one by `changes`.
+
+    Args:
+        names: whether what the names of torch and the like stand for is looked at, too; it takes
+            most of the time.
+    """
     found: State = {}
-    for name, look in _looks().items():
+    looks = _looks() if names else _settings()
+    for name, look in looks.items():
         with suppress(Exception):  # a library may lack a part of it
             found[name] = look.read()
     return found
@@ -55,7 +61,7 @@ def snapshot() -> State:
 
 def changes(before: State, after: State) -> list[str]:
     """In words, what differs; patched functions by name."""
-    told = []
+    told: list[str] = []
     for name, was in before.items():
         now = after.get(name)
         if isinstance(was, _Names):
@@ -73,18 +79,19 @@ def _short(was: object, now: object) -> str:
 
 def restore(before: State) -> None:
     """Put back what can be."""
-    looks = _looks()
+    looks = _looks() if any(isinstance(was, _Names) for was in before.values()) else _settings()
     for name, was in before.items():
         look = looks.get(name)
         if look is not None and look.restore is not None:
             with suppress(Exception):
-                look.restore(was)
+                if isinstance(was, _Names) or look.read() != was:
+                    look.restore(was)
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Whatever the block changes of the process is put back after it."""
-    before = snapshot()
+    """What the block changes of the process is put back after it; replaced functions stay so."""
+    before = snapshot(names=False)
     try:
         yield
     finally:
@@ -113,7 +120,11 @@ class _Names:
 
 
 def _looks() -> dict[str, _Look]:
-    looks = {**_PROCESS, **_namespaces()}
+    return {**_settings(), **_namespaces()}
+
+
+def _settings() -> dict[str, _Look]:
+    looks = dict(_PROCESS)
     for library, of_library in (("numpy", _numpy), ("PIL", _pillow), ("torch", _torch)):
         if library in sys.modules:
             looks |= of_library(sys.modules[library])
@@ -194,13 +205,15 @@ def _namespaces() -> dict[str, _Look]:
     }
 
 
+def _bytes_of(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A generator's state with its array as bytes, which compare at once."""
+    return (state[1].tobytes(), *state[2:])
+
+
 def _numpy(numpy: Any) -> dict[str, _Look]:  # noqa: ANN401 - a module
     return {
         "numpy's random state": _Look(
-            lambda: (
-                [str(part) for part in numpy.random.get_state(legacy=True)]
-                + [numpy.random.get_state(legacy=True)[1].tobytes()]
-            )
+            lambda: _bytes_of(numpy.random.get_state(legacy=True)),
         ),
         "numpy's error handling": _Look(numpy.geterr, lambda was: numpy.seterr(**was)),
         "numpy's print options": _Look(lambda: repr(numpy.get_printoptions())),
@@ -235,7 +248,7 @@ def _torch(torch: Any) -> dict[str, _Look]:  # noqa: ANN401 - a module
             lambda was: torch.set_autocast_enabled("cpu", was[0]),
         ),
         "torch's anomaly detection": _Look(
-            torch.is_anomaly_enabled, lambda was: torch.autograd.set_detect_anomaly(was)
+            torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly
         ),
         "torch's deterministic mode": _Look(
             torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode

@@ -7,12 +7,14 @@ ones after every change and so makes the picture darker each time.
 
 On an accelerator a resize is two matrix products, for the whole batch. On a CPU torch's own kernel
 for bytes takes an eighth of their time, and a picture fits into a core's cache: there views are
-made one by one, so a view's bits are the same in every batch.
+made one by one, so a view's bits are the same in every batch, and changes of colour become one
+wherever no level is cut off between them.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 GREY = (0.299, 0.587, 0.114)
 #: the greatest level
 _WHITE = 255.0
-#: brightness, contrast and saturation; odd, for `_jitter` to end in the other buffer
+#: brightness, contrast and saturation
 _TURNS = 3
 #: what torch resizes bytes with on a CPU
 _KERNELS = frozenset({"bilinear", "bicubic"})
@@ -60,26 +62,48 @@ def views(
     Returns:
         float32 `[N·V, 3, height, width]`: levels 0 to 255, views of a sample side by side.
     """
-    crops = parameters.crops(shapes).reshape(-1, 4)
-    flips = parameters.flip.reshape(-1)
-    mixes, pulls = _colours(parameters)
-    count = parameters.flip.shape[1]
+    work = planned(parameters, shapes)
     if _in_one(canvases.device):
-        levels = by_matrices(canvases, crops, flips, size, interpolation)
-        return _jitter(levels, torch.empty_like(levels), mixes, pulls)
-    made = torch.empty((len(crops), 3, *size))
-    spare = torch.empty((1, 3, *size))
-    for place in range(len(crops)):
-        one = slice(place, place + 1)
-        high, wide = shapes[place // count].tolist()
-        canvas = canvases[place // count, :high, :wide][None]
-        if interpolation in _KERNELS:
-            flip = bool(flips[place])
-            spare.copy_(by_kernel(canvas, crops[place], size, interpolation, flip=flip))
-        else:
-            spare.copy_(by_matrices(canvas, crops[one], flips[one], size, interpolation))
-        _jitter(spare, made[one], mixes[one], pulls[one])
-    return made
+        levels = by_matrices(canvases, work.crops, work.flips, size, interpolation)
+        return _jitter(levels, work)
+    count, plain = parameters.flip.shape[1], (np.ones(3), np.zeros(3))
+    made = [
+        view(canvases[place // count], work, place, size, interpolation, plain)
+        for place in range(len(work.crops))
+    ]
+    return torch.cat(made)
+
+
+def view(
+    canvas: Tensor,
+    work: Work,
+    place: int,
+    size: tuple[int, int],
+    interpolation: Interpolation,
+    affine: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Tensor:
+    """One view of one picture, on a CPU.
+
+    Args:
+        canvas: uint8 `[H, W, 3]`, the picture in its upper left corner.
+        work: on the views of a batch.
+        place: which of them.
+        size: (height, width).
+        interpolation: the filter of the resize.
+        affine: scale and shift of each colour `[3]`: a level comes out as level · scale - shift.
+
+    Returns:
+        float32 `[1, 3, height, width]`.
+    """
+    one = slice(place, place + 1)
+    if interpolation in _KERNELS:
+        flip = bool(work.flips[place])
+        crop = by_kernel(canvas[None], work.crops[place], size, interpolation, flip=flip)
+    else:
+        picture = canvas[: work.shapes[place, 0], : work.shapes[place, 1]][None]
+        crop = by_matrices(picture, work.crops[one], work.flips[one], size, interpolation)
+    levels = torch.empty((1, 3, *size)).copy_(crop)
+    return _coloured(levels, work, place, affine)
 
 
 def _in_one(device: torch.device) -> bool:
@@ -213,58 +237,122 @@ _FILTERS: dict[Interpolation, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _colours(
-    parameters: Parameters,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colour jitter as affine maps of (red, green, blue), one for each of three turns.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done for M views.
 
-    Each change blends the picture with a plainer one: brightness with black, contrast with the mean
-    of its grey levels, saturation with its grey picture.
+    Colour jitter is an affine map of (red, green, blue) for each of three turns, each of which
+    blends the picture with a plainer one: brightness with black, contrast with the mean of its grey
+    levels, saturation with its grey picture.
 
-    Returns:
-        mixes: float32 `[M, 3, 3, 3]`: the matrix of each turn.
-        pulls: float32 `[M, 3]`: the share of the mean grey level that each turn adds.
+    Args:
+        shapes: (height, width) of each one's picture `[M, 2]`.
+        crops: x0, y0, x1, y1 `[M, 4]`, whole pixels.
+        flips: whether each is mirrored left to right `[M]`.
+        mixes: `[M, 3, 3, 3]`: the matrix of each turn.
+        pulls: `[M, 3]`: the share of the mean grey level that each turn adds.
+        cuts: whether a turn may leave 0..255 `[M, 3]`: a blend lies between the two.
     """
-    order = parameters.order.reshape(-1, 3)
-    factors = np.take_along_axis(parameters.factors.reshape(-1, 3), order, axis=1)
+
+    shapes: NDArray[np.int64]
+    crops: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+    mixes: NDArray[np.float64]
+    pulls: NDArray[np.float64]
+    cuts: NDArray[np.bool_]
+
+
+def planned(parameters: Parameters, shapes: NDArray[np.int64]) -> Work:
+    """What the parameters of N x V views come to.
+
+    Args:
+        parameters: drawn.
+        shapes: (height, width) of each picture `[N, 2]`.
+    """
+    order = parameters.order.reshape(-1, _TURNS)
+    factors = np.take_along_axis(parameters.factors.reshape(-1, _TURNS), order, axis=1)
     rest = 1 - factors
     mixes = factors[..., None, None] * np.eye(3)
     mixes += (rest * (order == SATURATION))[..., None, None] * np.array(GREY)
-    return mixes.astype(np.float32), (rest * (order == CONTRAST)).astype(np.float32)
+    return Work(
+        shapes=shapes.repeat(parameters.flip.shape[1], axis=0),
+        crops=parameters.crops(shapes).reshape(-1, 4),
+        flips=parameters.flip.reshape(-1),
+        mixes=mixes,
+        pulls=rest * (order == CONTRAST),
+        cuts=factors > 1,
+    )
 
 
-def _jitter(
-    levels: Tensor, spare: Tensor, mixes: NDArray[np.float32], pulls: NDArray[np.float32]
-) -> Tensor:
+def _jitter(levels: Tensor, work: Work) -> Tensor:
     """Change the colours of M pictures in three turns, each cut to 0..255.
-
-    From one buffer to the other and back: memory that is already in a core's cache.
 
     Args:
         levels: 0 to 255, float32 `[M, 3, height, width]`; overwritten.
-        spare: as large.
-        mixes: see `_colours`.
-        pulls: likewise.
-
-    Returns:
-        `spare`, filled.
+        work: on these pictures.
     """
-    if (mixes == np.eye(3)).all():
-        return spare.copy_(levels)
+    if not work.pulls.any() and (work.mixes == np.eye(3)).all():
+        return levels
     matrices, shares, grey = (
-        _moved(array, levels.device) for array in (mixes, pulls, np.array(GREY, np.float32))
+        _moved(np.asarray(array, np.float32), levels.device)
+        for array in (work.mixes, work.pulls, GREY)
     )
-    source, target = levels.flatten(2), spare.flatten(2)
+    source, target = levels.flatten(2), torch.empty_like(levels).flatten(2)
     for turn in range(_TURNS):
         matrix = matrices[:, turn]
-        if pulls[:, turn].any():
+        if work.pulls[:, turn].any():
             shift = shares[:, turn] * (source.mean(2) @ grey)
             torch.baddbmm(shift[:, None, None], matrix, source, out=target)
         else:
             torch.bmm(matrix, source, out=target)
         target.clamp_(0, _WHITE)
         source, target = target, source
-    return spare
+    return source.view_as(levels)
+
+
+def _coloured(
+    levels: Tensor,
+    work: Work,
+    place: int,
+    affine: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Tensor:
+    """What `_jitter` does, for one picture in as few passes as there are turns to cut after.
+
+    Turns in between are put together, since the mean of what an affine map makes is the map of the
+    mean; and so is the last of them with what comes after it.
+
+    Args:
+        levels: 0 to 255, float32 `[1, 3, height, width]`; overwritten.
+        work: on a batch.
+        place: of the picture in it.
+        affine: scale and shift of each colour: see `view`.
+    """
+    source, target = levels.view(3, -1), torch.empty_like(levels).view(3, -1)
+    scale, shift = affine
+    matrix, added, mean = np.eye(3), np.zeros(3), None
+    for turn in range(_TURNS):
+        mix, pull, cut = (of[place, turn] for of in (work.mixes, work.pulls, work.cuts))
+        pulled = 0.0
+        if pull:
+            mean = source.mean(1).numpy() if mean is None else mean
+            pulled = pull * np.dot(GREY, matrix @ mean + added)
+        matrix, added = mix @ matrix, mix @ added + pulled
+        last = turn == _TURNS - 1
+        if last:
+            matrix, added = scale[:, None] * matrix, scale * added - shift
+        elif not cut:
+            continue
+        turned, shifted = (torch.from_numpy(of.astype(np.float32)) for of in (matrix, added))
+        torch.addmm(shifted[:, None], turned, source, out=target)
+        if cut and last:
+            # One number for all is quicker than a tensor of three.
+            for plane, least, most in zip(target, -shift, _WHITE * scale - shift, strict=True):
+                plane.clamp_(float(least), float(most))
+        elif cut:
+            target.clamp_(0, _WHITE)
+        source, target = target, source
+        matrix, added, mean = np.eye(3), np.zeros(3), None
+    return source.view_as(levels)
 
 
 def _moved(array: NDArray[Any], device: torch.device) -> Tensor:

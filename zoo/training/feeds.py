@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from zoo.data import augment, draws
-from zoo.training.augment import views
-from zoo.training.inputs import normalise
+from zoo.training.augment import planned, view, views
+from zoo.training.inputs import affine, normalise
 from zoo.training.threads import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zoo.components import Preprocess
+    from zoo.training.augment import Work
     from zoo.training.device import Device
     from zoo.training.resident import Pictures
 
@@ -140,8 +141,17 @@ class ImageFeed:
                 aspects=self.aspects[samples],
             )
         count = len(numbers)
+        shapes = self.pictures.shapes[samples]
         if self.device.accelerator:
-            return self._normalised(samples, drawn, count)
+            pictures = self.pictures.gather(samples)
+            size, interpolation = self.preprocess.size, self.preprocess.interpolation
+            images = (
+                _as_they_are(pictures, count)
+                if drawn is None
+                else views(pictures, shapes, drawn, size, interpolation)
+            )
+            return normalise(images, self.preprocess, self.device)
+        work = planned(drawn, shapes) if drawn else None
         # Other threads cannot write to what is made in inference mode.
         with torch.inference_mode(mode=False):
             made = torch.empty(
@@ -152,28 +162,28 @@ class ImageFeed:
         def fill(place: int) -> None:
             one = slice(place, place + 1)
             out = made[place * count : (place + 1) * count]
-            self._normalised(samples[one], drawn.some(one) if drawn else None, count, out)
+            self._fill(samples[one], work, place, out)
 
         # Picture by picture, each of which stays in a core's cache.
         spread(fill, len(samples), self.threads)
         return made
 
-    def _normalised(
-        self,
-        samples: np.ndarray,
-        drawn: augment.Parameters | None,
-        count: int,
-        out: Tensor | None = None,
-    ) -> Tensor:
-        """`count` views of each of some samples; without parameters, its pixels as they are."""
-        pictures = self.pictures.gather(samples)
-        if drawn is None:
-            made = pictures.repeat_interleave(count, 0).permute(0, 3, 1, 2)
-        else:
-            shapes = self.pictures.shapes[samples]
-            size, interpolation = self.preprocess.size, self.preprocess.interpolation
-            made = views(pictures, shapes, drawn, size, interpolation)
-        return normalise(made, self.preprocess, self.device, out)
+    def _fill(self, sample: np.ndarray, work: Work | None, place: int, out: Tensor) -> None:
+        """Views of one sample `[1]`, the batch's `place`-th; without work, its pixels as are."""
+        (picture,) = self.pictures.gather(sample)
+        if work is None:
+            normalise(_as_they_are(picture[None], len(out)), self.preprocess, self.device, out)
+            return
+        size, interpolation = self.preprocess.size, self.preprocess.interpolation
+        for number, one in enumerate(out, place * len(out)):
+            one[None].copy_(
+                view(picture, work, number, size, interpolation, affine(self.preprocess))
+            )
+
+
+def _as_they_are(pictures: Tensor, count: int) -> Tensor:
+    """Pictures `[N, H, W, 3]`, each `count` times `[N·count, 3, H, W]`."""
+    return pictures.repeat_interleave(count, 0).permute(0, 3, 1, 2)
 
 
 def feature_batch(size: tuple[int, int], memory: int) -> int:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from zoo.components import Preprocess
     from zoo.training.device import Device
+
+
+def affine(preprocess: Preprocess) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and shift of each colour `[3]`: a level becomes level · scale - shift."""
+    std = np.array(preprocess.std)
+    return 1 / (255 * std), np.array(preprocess.mean) / std
 
 
 def normalise(
@@ -29,10 +37,12 @@ def normalise(
     """
     # Plane by plane: a number for each channel then goes over rows of pixels, not over triples.
     levels = device.tensor_to(images).contiguous().float()
-    scale = torch.tensor([1 / (255 * s) for s in preprocess.std]).view(3, 1, 1)
-    shift = torch.tensor([m / s for m, s in zip(preprocess.mean, preprocess.std, strict=True)])
     # Made here and sent: torch would have the host wait for what it makes there from a list.
-    levels.mul_(device.tensor_to(scale)).sub_(device.tensor_to(shift.view(3, 1, 1)))
+    scale, shift = (
+        device.tensor_to(torch.from_numpy(of.astype(np.float32)).view(3, 1, 1))
+        for of in affine(preprocess)
+    )
+    levels.mul_(scale).sub_(shift)
     if out is not None:
         return out.copy_(levels)
     return levels.contiguous(memory_format=device.memory_format)

@@ -75,9 +75,12 @@ def test_the_type_of_numbers_stays() -> None:
 def test_heads_that_are_trained_side_by_side_drop_the_same() -> None:
     layer = Dropout(0.5).train()
     torch.manual_seed(0)
-    several = torch.func.vmap(lambda factor: layer(torch.ones(13) * factor), randomness="same")(
-        torch.tensor([1.0, 2.0])
-    )
+
+    def scaled(factor: torch.Tensor) -> torch.Tensor:
+        return layer(torch.ones(13) * factor)
+
+    factors = torch.tensor([1.0, 2.0])
+    several = torch.func.vmap(scaled, randomness="same")(factors)
     assert several.tolist() == [
         *(dropped(0.5, torch.ones(13)) * torch.tensor([[1.0], [2.0]])).tolist()
     ]

@@ -11,6 +11,7 @@ from zoo.errors import UsageError
 COMMANDS = {
     "freeze": "Print what recreates the set of installed plugins.",
     "new": "Write a package that offers a backbone, a head or a loss.",
+    "check": "Hold plugins to the contract, check by check.",
     "add": "Install plugins, by the installer in use.",
     "remove": "Uninstall plugins, by the installer in use.",
     "disable": "Leave plugins out from now on, without uninstalling them.",

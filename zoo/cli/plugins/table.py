@@ -10,6 +10,7 @@ from zoo.collisions import told
 from zoo.index import assemble, refuse_quarantined
 from zoo.names import preferences
 from zoo.plugins.loader import Offer, forget_failures, offers
+from zoo.testing import card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ def show(*, wants_json: bool, retry: bool) -> None:
         console.note(f"No plugin is installed. Try: {line}")
         return
     console.table(
-        ["plugin", "version", "namespace", "brings", "import ms", "status"],
+        ["plugin", "version", "namespace", "brings", "import ms", "checked", "status"],
         [_row(offer) for offer in found],
         right="import ms",
     )
@@ -86,6 +87,7 @@ def _row(offer: Offer) -> list[str]:
         source.namespace,
         _brings(offer),
         milliseconds,
+        card.figure(source),
         _status(offer),
     ]
 
@@ -142,6 +144,7 @@ def _record(offer: Offer) -> dict[str, Any]:
         "entries": list(offer.entries),
         "import_seconds": offer.seconds,
         "heavy": list(offer.heavy),
+        "checked": card.figure(offer.source),
         "problem": {"reason": problem.reason, "detail": problem.detail} if problem else None,
         "disabled": offer.source.off.by if offer.source.off else None,
     }

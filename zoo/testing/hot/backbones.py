@@ -11,8 +11,15 @@ import torch
 from zoo.errors import ZooError
 from zoo.testing import state
 from zoo.testing.cold import installed_weights, is_stated
-from zoo.testing.hot.common import CLOSE
-from zoo.testing.hot.rig import Backbone, Fault, NotApplicableError, check_equal, check_finite, near
+from zoo.testing.hot.rig import (
+    CLOSE,
+    Backbone,
+    Fault,
+    NotApplicableError,
+    check_equal,
+    check_finite,
+    near,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +77,37 @@ def memory_format(rig: Backbone) -> None:
         other = rig.run(module, (images.contiguous(memory_format=last),))["features"]
     if not near(other, usual, CLOSE):
         raise Fault("images laid out channels last give other features")
+
+
+def image_size(rig: Backbone) -> None:
+    """The width of features is a fact, for every size of image that it takes."""
+    with torch.device("meta"), torch.no_grad():
+        module = rig.build().eval()
+    height, width = rig.size
+    with torch.no_grad():
+        usual = rig.run(module, (torch.empty(2, 3, height, width, device="meta"),))["features"]
+        taken = 0
+        for share in (1.25, 1.5, 2.0):
+            size = int(height * share), int(width * share)
+            try:
+                other = rig.run(module, (torch.empty(2, 3, *size, device="meta"),))["features"]
+            except Exception:  # noqa: BLE001, S112 - it may want one size
+                continue
+            taken += 1
+            if other.shape != usual.shape:
+                told = f"{tuple(other.shape)} of {size}, {tuple(usual.shape)} of {rig.size}"
+                raise Fault(f"it gives features {told} pixels")
+    if not taken:
+        raise NotApplicableError("it takes images of one size alone")
+
+
+def unspoilt(rig: Backbone) -> None:
+    """What weights it starts from is for the host to say, and None says none."""
+    states = [dict(rig.module(seed).named_parameters()) for seed in (0, 1)]
+    if not states[0]:
+        raise NotApplicableError("it has no parameters")
+    if all(torch.equal(one, states[1][name]) for name, one in states[0].items()):
+        raise Fault("without weights it starts from the same numbers under every seed")
 
 
 # --- weights ---
@@ -150,6 +188,8 @@ def _saved(tensors: dict[str, Tensor], folder: Path) -> Path:
 CHECKS: dict[str, Callable[[Backbone], None]] = {
     "ports": ports,
     "facts": facts,
+    "image-size": image_size,
+    "unspoilt": unspoilt,
     "memory-format": memory_format,
     "weights-file": weights_file,
     "weights-errors": weights_errors,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.components import OUTPUT_PORTS
-from zoo.testing.hot.common import CLOSE
-from zoo.testing.hot.rig import Fault, Head, check_finite, near, normal
+from zoo.testing.hot.handling import HEAVY, on_meta, size_of
+from zoo.testing.hot.rig import CLOSE, Fault, Head, check_finite, near, normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from zoo.testing.hot.rig import Outputs
 
-_HEAVY = 20_000_000
-
-
 #: how far float32 may take a cosine beyond 1
 _ROUNDED = 1e-4
 
@@ -27,10 +24,8 @@ _ROUNDED = 1e-4
 def ports(rig: Head) -> None:
     """The declared ports and no others, in their shapes, for any number of views, on float32."""
     for variant in rig.variants():
-        with torch.device("meta"):
-            if sum(one.numel() for one in variant.build().parameters()) > _HEAVY:
-                continue
-        _check_ports(variant)
+        if not size_of(on_meta(variant)) > HEAVY:
+            _check_ports(variant)
 
 
 def _check_ports(rig: Head) -> None:
@@ -92,6 +87,19 @@ def context(rig: Head) -> None:
             raise Fault(f"for {sizes}: {str(error).partition(chr(10))[0]}") from error
 
 
+def logits(rig: Head) -> None:
+    """A loss and a prediction take the softmax themselves."""
+    for variant in rig.variants():
+        if size_of(on_meta(variant)) > HEAVY:
+            continue
+        module = variant.stir(variant.module()).eval()
+        given = torch.cat(
+            [variant.run(module, variant.inputs(seed=one))["logits"] for one in (1, 2)]
+        )
+        if bool((given >= 0).all()) and near(given.sum(-1), torch.ones(len(given)), CLOSE):
+            raise Fault(f"{variant.title}its logits are probabilities: each row adds up to one")
+
+
 def convex(rig: Head) -> None:
     """Affine in the parameters, and without chance, where it is declared."""
     for variant in rig.variants():
@@ -122,4 +130,9 @@ def _filled(rig: Head, *seeds: int) -> nn.Module:
     return module
 
 
-CHECKS: dict[str, Callable[[Head], None]] = {"ports": ports, "context": context, "convex": convex}
+CHECKS: dict[str, Callable[[Head], None]] = {
+    "ports": ports,
+    "logits": logits,
+    "context": context,
+    "convex": convex,
+}

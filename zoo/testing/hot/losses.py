@@ -9,10 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
-from zoo.components import OUTPUT_PORTS
+from zoo.components import EXTRA_PORTS, OUTPUT_PORTS
 from zoo.contracts import HeadOutput
-from zoo.testing.hot.common import CLOSE, mapped, select
-from zoo.testing.hot.rig import C, Fault, Loss, N, NotApplicableError, check_finite, near, normal
+from zoo.testing.hot.handling import mapped, select
+from zoo.testing.hot.rig import (
+    CLOSE,
+    C,
+    Fault,
+    Loss,
+    N,
+    NotApplicableError,
+    check_finite,
+    near,
+    normal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +78,7 @@ def needs(rig: Loss) -> None:
             usual = _answer(variant, inputs)
         except Exception as error:
             told = f"{type(error).__name__}: {error}".partition("\n")[0]
-            with_all = variant.inputs(ports=(*variant.needs, *OUTPUT_PORTS, "teacher_logits"))
+            with_all = variant.inputs(ports=(*variant.needs, *OUTPUT_PORTS, *EXTRA_PORTS))
             try:
                 _answer(variant, with_all)
             except Exception:  # noqa: BLE001 - then it is not for want of a port
@@ -76,6 +86,10 @@ def needs(rig: Loss) -> None:
             raise Fault(
                 f"{variant.title}it reads a port that it does not declare: {told}"
             ) from error
+        if not _draws(variant):
+            more = variant.inputs(ports=(*variant.needs, *OUTPUT_PORTS, *EXTRA_PORTS))
+            if not torch.equal(_answer(variant, more), usual):
+                raise Fault(f"{variant.title}it reads a port, where there is one, undeclared")
         for port in variant.needs:
             if torch.equal(_answer(variant, _other(inputs, port)), usual):
                 _check_read(rig, port)
@@ -151,7 +165,7 @@ def weights(rig: Loss) -> None:
             continue
         inputs = variant.inputs()
         usual = _answer(variant, inputs)
-        weight = torch.tensor([2.0, 0.5, 1.0, 0.0, 1.5])
+        weight = torch.tensor([2.0, 0.5, 1.0, 0.0, 3.0])  # of a mean that is not one
         found = _answer(variant, _weighing(inputs, weight))
         if not near(_answer(variant, _weighing(inputs, torch.ones(N))), usual, CLOSE):
             raise Fault(f"{variant.title}weights of one are not the same as no weights")
@@ -209,6 +223,42 @@ def extremes(rig: Loss) -> None:
                 total.backward()
             found = {f"gradient of the {name}": one.grad for name, one in leaves.items()}
             check_finite(found, f"{variant.title}{what}")
+        _check_nan(variant)
+
+
+def _check_nan(rig: Loss) -> None:
+    """A head that diverged must be seen to have."""
+    output, batch = rig.inputs()
+    broken = mapped((output,), lambda one: one * torch.nan)[0]
+    try:
+        found = _answer(rig, (broken, batch))
+    except Exception:  # noqa: BLE001 - seen as well
+        return
+    if bool(found.isfinite()):
+        raise Fault(f"{rig.title}of outputs that are no numbers it gives {float(found):.4g}")
+
+
+def total(rig: Loss) -> None:
+    """What is trained is the sum of the terms: a figure to be read, or a sum, is none of them."""
+    for variant in rig.variants():
+        seen = []
+        for seed in (1, 2):
+            inputs = variant.inputs(seed=seed)
+            for one in variant.leaves(inputs).values():
+                one.requires_grad_()
+            terms = variant.run(variant.module().train(), inputs)
+            idle = [name for name, term in terms.items() if not term.requires_grad]
+            if idle:
+                raise Fault(f"{variant.title}its term {idle[0]!r} trains nothing, and is added")
+            seen.append({name: float(term.detach()) for name, term in terms.items()})
+        for name in seen[0] if len(seen[0]) > 1 else ():
+            if all(_is_sum_of_others(terms, name) for terms in seen):
+                raise Fault(f"{variant.title}its term {name!r} is the sum of the others")
+
+
+def _is_sum_of_others(terms: dict[str, float], name: str) -> bool:
+    others = sum(value for other, value in terms.items() if other != name)
+    return abs(terms[name] - others) <= 1e-5 * max(1e-3, abs(others))
 
 
 def convex(rig: Loss) -> None:
@@ -280,6 +330,7 @@ CHECKS: dict[str, Callable[[Loss], None]] = {
     "targets": targets,
     "weights": weights,
     "samples": samples,
+    "total": total,
     "extremes": extremes,
     "convex": convex,
 }

@@ -35,7 +35,7 @@ class Classifier(nn.Module):
         self.classifier = nn.Linear(context.features, context.classes)
 
     def forward(self, features: Tensor) -> zoo.HeadOutput:
-        """Features `[N, V, D]` → logits `[N, C]`, view_logits `[N, V, C]`, embeddings `[N, V, D]`."""
+        """Features `[N, V, D]`, the embeddings → logits `[N, C]`, of views `[N, V, C]`."""
         view_logits = self.classifier(features)
         return zoo.HeadOutput(view_logits.mean(1), view_logits, features)
 

@@ -15,7 +15,7 @@ from zoo.testing import state
 from zoo.testing.hot.rig import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 SPEC = "tiny/net+tiny/classifier+tiny/cross_entropy"
@@ -52,9 +52,21 @@ SUMMARY: dict[str, Any] = {
     "device": {"name": "cpu"},
 }
 
+#: what a library that is imported and started at first use may bring with it
+_OF_LIBRARIES = ("the running threads", "the environment", "the warning filters")
+#: files of a run folder that are the engine's to write
+FILES = {
+    "plan.json": "{}",
+    "classes.json": '["ant", "bee"]',
+    "split.json": "{}",
+    "metrics.jsonl": '{"phase": "probe", "epoch": 1}\n',
+}
+#: likewise, of a run that ended well
+LAST_FILES = {"summary.json": "{}", "report.html": "<html></html>", "model/model.json": "{}"}
+
 
 def record(epoch: int) -> dict[str, Any]:
-    """A line of metrics.jsonl; the second epoch's has no validation, as a run without such a part."""
+    """A line of metrics.jsonl; the second epoch's is that of a run without a validation part."""
     measured = 0.75 if epoch == 1 else None
     return EpochRecord(
         phase="probe",
@@ -70,30 +82,27 @@ def record(epoch: int) -> dict[str, Any]:
     ).to_json()
 
 
-def observers(plugin: Mapping[str, Any], folder: Path) -> None:
+def observers(module: str, folder: Path) -> None:
     """Two runs, one that ends well and one that fails, as the engine tells of them.
 
     Raises:
-        Fault: a hook raises, changes what it is told, the process, or the run's own files.
+        Fault: it cannot be imported, a hook raises, changes what it is told, the process, or a file
+            of the run's own.
     """
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
+    manager.register(import_module(module))
+    if not any(getattr(manager.hook, hook).get_hookimpls() for hook in hooks.OBSERVING):
+        raise Fault(f"{module} observes nothing: it has none of {', '.join(hooks.OBSERVING)}")
     before = state.snapshot()
-    manager.register(import_module(plugin["module"]), name=plugin["namespace"])
     for number, summary in enumerate((SUMMARY, None)):
-        run = folder / f"run-{number}"
-        run.mkdir()
-        own = run / "plan.json"
-        own.write_text("{}")
-        events = [
-            ("zoo_run_start", hooks.RunStart(run, copy.deepcopy(PLAN))),
-            *(("zoo_epoch_end", hooks.EpochEnd(run, record(epoch))) for epoch in (1, 2)),
-            (
-                "zoo_run_end",
-                hooks.RunEnd(run, "finished" if summary else "failed", copy.deepcopy(summary)),
-            ),
-        ]
-        for hook, event in events:
+        run = folder / f"{module}-{number}"
+        (run / "model").mkdir(parents=True)
+        files = FILES | (LAST_FILES if summary else {})
+        own = {run / name: text for name, text in files.items()}
+        for file, text in own.items():
+            file.write_text(text)
+        for hook, event in _events(run, summary):
             told = copy.deepcopy(event)
             try:
                 getattr(manager.hook, hook)(event=event)
@@ -101,12 +110,21 @@ def observers(plugin: Mapping[str, Any], folder: Path) -> None:
                 raise Fault(f"{hook} raises {type(error).__name__}: {error}") from error
             if event != told:
                 raise Fault(f"{hook} changes the event that it is given")
-        if own.read_text() != "{}":
-            raise Fault("it changes a file of the run's own")
+        for file, text in own.items():
+            if not file.exists() or file.read_text() != text:
+                raise Fault(f"it changes {file.name}, which is the run's own")
     changed = [
         words
         for words in state.changes(before, state.snapshot())
-        if not words.startswith(("the running threads", "the environment"))
+        if not words.startswith(_OF_LIBRARIES)
     ]
     if changed:
         raise Fault(changed[0])
+
+
+def _events(run: Path, summary: dict[str, Any] | None) -> Iterator[tuple[str, object]]:
+    yield "zoo_run_start", hooks.RunStart(run, copy.deepcopy(PLAN))
+    for epoch in (1, 2):
+        yield "zoo_epoch_end", hooks.EpochEnd(run, record(epoch))
+    status = "finished" if summary else "failed"
+    yield "zoo_run_end", hooks.RunEnd(run, status, copy.deepcopy(summary))

@@ -96,7 +96,8 @@ def _outcome(check: Mapping[str, str], rig: Rig | None, order: Mapping[str, Any]
 
 def _do(check: Mapping[str, str], rig: Rig | None, order: Mapping[str, Any]) -> None:
     if check["name"] == OBSERVING:
-        watching.observers(order["plugin"], Path(order["folder"]))
+        module = ".".join(filter(None, (order["plugin"]["module"], check["case"])))
+        watching.observers(module, Path(order["folder"]))
         return
     if rig is None:
         raise Fault(f"there is no component {check['component']}")
