@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ def listings(source: Source, path: Sequence[str], limit: float) -> list[dict[str
 
     A process that crashed, or took more than `limit` seconds, gives `{"died": words}`.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="zoo-listing-") as folder:
         children = [_Listing(source, path, Path(folder), seed) for seed in _SEEDS]
         return [child.told(limit) for child in children]
 
@@ -125,7 +126,7 @@ class Server:
 
         Args:
             order: see `zoo.testing.hot.work.carry_out`; `output` is where its own output goes.
-            limit: seconds until it is killed.
+            limit: seconds without a new line in the order's `results` until it is killed.
         """
         process = self._running()
         assert process.stdin is not None  # noqa: S101 - for the type checker
@@ -135,7 +136,7 @@ class Server:
         if child is None:
             self.close()
             return "the process that imports torch ended"
-        code = self._next(limit)
+        code = self._ended_child(Path(order["results"]), limit)
         if code is None:
             _kill(child)
             late = self._next(_START)  # how the killed one ended
@@ -162,6 +163,18 @@ class Server:
             )
             listener.start()
         return self._process
+
+    def _ended_child(self, results: Path, limit: float) -> int | None:
+        """The exit code of the child; None if it gets no further for `limit` seconds."""
+        size, moved = 0, time.monotonic()
+        while (left := moved + limit - time.monotonic()) > 0:
+            code = self._next(min(left, 1.0))
+            if code is not None or self._process is None or self._process.poll() is not None:
+                return code
+            now = results.stat().st_size if results.exists() else 0
+            if now != size:
+                size, moved = now, time.monotonic()
+        return None
 
     def _next(self, limit: float) -> int | None:
         try:

@@ -225,7 +225,7 @@ class _Examination:
         for _ in range(_DEATHS):
             if not left:
                 return
-            died = _server.carry_out(self._order(left, folder), self.limit * 3)
+            died = _server.carry_out(self._order(left, folder), self.limit)
             begun = self._read(left, folder / "results.jsonl")
             if died and begun is not None:
                 self._take(begun, "failed", f"it ended the process: {died}")

@@ -62,11 +62,11 @@ def fresh(rig: Rig) -> None:
         raise Fault("two builds share tensors")
     if isinstance(rig, Backbone):
         return
-    first = rig.run(rig.module().train(), rig.inputs())
-    used = rig.module().train()
+    first = rig.run(rig.stir(rig.module()).train(), rig.inputs())
+    used = rig.stir(rig.module()).train()
     for seed in (2, 3):
         rig.run(used, rig.inputs(seed=seed))
-    check_equal(rig.run(rig.module().train(), rig.inputs()), first, "after another was used")
+    check_equal(rig.run(rig.stir(rig.module()).train(), rig.inputs()), first, "after another was used")
 
 
 def seed(rig: Rig) -> None:
@@ -77,7 +77,7 @@ def seed(rig: Rig) -> None:
     for training in (False, True):
         outputs = []
         for others in (1, 2):
-            module = rig.module().train(training)
+            module = rig.stir(rig.module()).train(training)
             with state.kept():
                 seed_all(5, others)
                 outputs.append(rig.named(module(*inputs)))

@@ -276,18 +276,23 @@ def convex(rig: Loss) -> None:
 
 
 def _check_chord(rig: Loss, seed: int) -> None:
+    """A chord from here to there, and a short one, where a small wave would show."""
     scale = (1.0, 4.0, 16.0)[seed % 3]
     (one, batch), (other, _) = (
-        rig.inputs(seed=1, scale=scale),
-        rig.inputs(seed=40 + seed, scale=scale),
+        rig.inputs(seed=each, scale=scale) for each in (1 + seed, 40 + seed)
     )
-    middle = HeadOutput(*(_mean(getattr(one, port), getattr(other, port)) for port in OUTPUT_PORTS))  # type: ignore[bad-argument-type]  # None where a port is withheld
-    ends = [float(_answer(rig, (end, batch))) for end in (one, other)]
-    found = float(_answer(rig, (middle, batch)))
-    if found > sum(ends) / 2 + CLOSE * max(1.0, *map(abs, ends)):
-        raise Fault(
-            f"{rig.title}it says convex, and between {ends[0]:.4g} and {ends[1]:.4g} is {found:.4g}"
+    batch = replace(batch, target=(batch.target + seed) % C)
+    near_by = mapped((one,), lambda port: port + normal(70 + seed, *port.shape))[0]
+    for end in (other, near_by):
+        middle = HeadOutput(
+            **{port: _mean(getattr(one, port), getattr(end, port)) for port in OUTPUT_PORTS}  # type: ignore[bad-argument-type]  # None where a port is withheld
         )
+        here, there = (float(_answer(rig, (place, batch))) for place in (one, end))
+        found = float(_answer(rig, (middle, batch)))
+        if found > (here + there) / 2 + CLOSE * max(1.0, abs(here), abs(there)):
+            raise Fault(
+                f"{rig.title}it says convex, and between {here:.4g} and {there:.4g} is {found:.4g}"
+            )
 
 
 def _mean(one: Tensor | None, other: Tensor | None) -> Tensor | None:

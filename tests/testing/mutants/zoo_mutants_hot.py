@@ -1,0 +1,471 @@
+"""What each mutant does otherwise than the first-party component that it is made of."""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import torch
+import zoo_heads.linear
+import zoo_losses.ce
+import zoo_timm.build
+from torch import nn
+from torch.nn import functional as F
+
+import zoo
+
+
+class Around(nn.Module):
+    """A first-party module, and what is done to what goes into it and comes out of it."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs):
+        return self.after(self.inner(*self.before(*inputs)), *inputs)
+
+    def before(self, *inputs):
+        return inputs
+
+    def after(self, output, *inputs):
+        return output
+
+
+def linear(context, dropout=0.0):
+    return zoo_heads.linear.build(context, dropout=dropout)
+
+
+def head(mutant):
+    """A builder of the head around which `mutant` stands."""
+
+    def build(context, *, dropout=0.0):
+        return mutant(linear(context, dropout))
+
+    return build
+
+
+def named(after):
+    """A class of its own, which can be pickled, with a function over the module's output."""
+    name = f"Mutant{len(_named)}"
+    mutant = type(name, (Around,), {"after": lambda self, *given: after(*given)})
+    mutant.__qualname__ = name
+    globals()[name] = mutant
+    _named.append(name)
+    return mutant
+
+
+_named = []
+
+
+def head_of(after):
+    """A builder of the head with a function over its output and its features."""
+    return head(named(after))
+
+
+def scaled(output, factor):
+    return replace(output, logits=output.logits * factor, view_logits=output.view_logits * factor)
+
+
+head_control = head_of(lambda output, _: output)
+head_ports__drops_one = head_of(lambda output, _: replace(output, view_logits=None))
+head_ports__hidden_one = head_control
+head_ports__float64 = head_of(lambda output, _: replace(output, logits=output.logits.double()))
+head_ports__views_first = head_of(
+    lambda output, _: replace(output, view_logits=output.view_logits.transpose(0, 1))
+)
+head_ports__bare_tensor = head_of(lambda output, _: output.logits)
+head_gradients__cut = head_of(
+    lambda output, _: scaled(replace(output, logits=output.logits.detach(),
+                                     view_logits=output.view_logits.detach()), 1.0)
+)
+head_gradients__nan = head_of(
+    lambda output, x: scaled(output, (1 + 0 * (x - x).sum().abs().sqrt()))
+)
+head_autocast__dtype = head_of(
+    lambda output, x: replace(output, logits=torch.empty_like(x[:, 0, :1]).expand(
+        -1, output.logits.shape[1]).clone().index_copy_(
+            0, torch.arange(len(x), device=x.device), output.logits))
+)
+head_device__made_on_cpu = head_of(
+    lambda output, _: replace(output, logits=output.logits + torch.ones(output.logits.shape[1]))
+)
+head_no_wait__item = head_of(
+    lambda output, x: output if x.is_meta or x.sum().item() < 1e9 else scaled(output, 0.0)
+)
+head_logits__softmax = head_of(lambda output, _: replace(output, logits=output.logits.softmax(-1)))
+head_convex__relu = head_of(lambda output, _: replace(output, logits=output.logits.relu()))
+head_modes__dropout_in_eval = head_of(
+    lambda output, _: replace(output, logits=F.dropout(output.logits, 0.5))
+)
+head_independence__centres = head_of(
+    lambda output, _: replace(output, logits=output.logits - output.logits.mean(0))
+)
+head_global_state__patches_torch = head_of(
+    lambda output, _: setattr(F, "relu6", lambda x: x) or output
+)
+head_global_state__warnings = head_of(
+    lambda output, _: warnings.simplefilter("ignore") or output
+)
+
+
+def head_signature__other_default(context, *, dropout=0.5):
+    return linear(context, dropout)
+
+
+def head_signature__undeclared_keyword(context, *, dropout=0.0, scale=1.0):
+    return linear(context, dropout)
+
+
+def head_signature__undeclared_need(context, scale=1.0, *, dropout=0.0, hidden):
+    return linear(context, dropout)
+
+
+def head_unknown_option__swallowed(context, *, dropout=0.0, **more):
+    return linear(context, dropout)
+
+
+def head_builds__edge_fails(context, *, dropout=0.0):
+    return linear(context, 1 / (0.9 - dropout) and dropout)
+
+
+def head_option_effect__deaf(context, *, dropout=0.0):
+    return linear(context)
+
+
+def head_meta__looks_at_a_number(context, *, dropout=0.0):
+    module = linear(context, dropout)
+    float(module.classifier.weight.sum())
+    return module
+
+
+def head_context__two_classes(context, *, dropout=0.0):
+    return linear(replace(context, classes=max(3, context.classes)), dropout)
+
+
+_kept = {}
+
+
+def head_fresh__one_for_all(context, *, dropout=0.0):
+    return _kept.setdefault((context, dropout), linear(context, dropout))
+
+
+class SharedCounter(Around):
+    calls = []
+
+    def after(self, output, *_):
+        self.calls.append(1)
+        return scaled(output, 1 + len(self.calls)) if self.training else output
+
+
+def head_seed__numpy(context, *, dropout=0.0):
+    module = linear(context, dropout)
+    nn.init.constant_(module.classifier.bias, float(np.random.rand()))
+    return module
+
+
+class PlainAttribute(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.factor = torch.rand(())
+
+    def after(self, output, *_):
+        return scaled(output, self.factor.to(output.logits.device))
+
+
+class Counter(Around):
+    calls = 0
+
+    def after(self, output, *_):
+        self.calls += self.training
+        return scaled(output, 1 / (1 + self.calls))
+
+
+class PlainList(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.layers = [nn.Linear(1, 1)]
+
+    def after(self, output, *_):
+        return scaled(output, self.layers[0].weight[0, 0])
+
+
+class DeafToEval(Around):
+    def eval(self):
+        return self
+
+
+class CountsInEval(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def after(self, output, *_):
+        self.seen += 1
+        return output
+
+
+class DetachesFeatures(Around):
+    def before(self, features):
+        return (features.detach(),)
+
+
+class KeepsTheGraph(Around):
+    last = 0.0
+
+    def after(self, output, *_):
+        output = replace(output, logits=output.logits + 0.1 * self.last)
+        self.last = output.logits.mean()
+        return output
+
+
+class BatchNorm(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.norm = nn.BatchNorm1d(inner.classifier.out_features)
+
+    def after(self, output, *_):
+        return replace(output, logits=self.norm(output.logits))
+
+
+class Clamps(Around):
+    def before(self, features):
+        return (features.clamp_(-2, 2),)
+
+
+def head_global_state__seeds(context, *, dropout=0.0):
+    torch.manual_seed(0)
+    return linear(context, dropout)
+
+
+def head_global_state__threads(context, *, dropout=0.0):
+    torch.set_num_threads(1)
+    return linear(context, dropout)
+
+
+def head_no_reach__writes_a_file(context, *, dropout=0.0):
+    with open(os.path.expanduser("~/.zoo-mutant"), "w"):
+        os.remove(os.path.expanduser("~/.zoo-mutant"))
+    return linear(context, dropout)
+
+
+def head_no_reach__network(context, *, dropout=0.0):
+    with socket.socket() as line:
+        line.settimeout(0.01)
+        line.connect_ex(("127.0.0.1", 9))
+    return linear(context, dropout)
+
+
+class Lambda(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.twice = lambda one: 2 * one
+
+
+class Forgets(Around):
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        with torch.no_grad():
+            self.inner.classifier.weight.zero_()
+
+    def __deepcopy__(self, memo):
+        twin = type(self)(linear(zoo.HeadContext(
+            features=self.inner.classifier.in_features,
+            classes=self.inner.classifier.out_features, views=2), self.inner.dropout.p))
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+
+head_fresh__class_attribute = head(SharedCounter)
+head_state_dict__plain_attribute = head(PlainAttribute)
+head_state_dict__counter = head(Counter)
+head_state_dict__plain_list = head(PlainList)
+head_modes__deaf_to_eval = head(DeafToEval)
+head_modes__counts_in_eval = head(CountsInEval)
+head_gradients__none_to_features = head(DetachesFeatures)
+head_steps__keeps_the_graph = head(KeepsTheGraph)
+head_batch_of_one__batch_norm = head(BatchNorm)
+head_in_place__clamps = head(Clamps)
+head_pickles__lambda = head(Lambda)
+head_unpickles__forgets = head(Forgets)
+
+
+# --- losses ---
+
+
+def loss(mutant):
+    def build(context, *, smoothing=0.0):
+        return mutant(zoo_losses.ce.build(context, label_smoothing=smoothing))
+
+    return build
+
+
+def loss_of(after):
+    """A builder of the loss with a function over its terms, the output and the batch."""
+    return loss(named(after))
+
+
+loss_control = loss_of(lambda terms, *_: terms)
+loss_ports__vector = loss_of(lambda terms, *_: {"ce": terms["ce"][None]})
+loss_ports__names_vary = loss_of(
+    lambda terms, _, batch: {f"ce{int(batch.samples[0])}": terms["ce"]}
+)
+loss_needs__undeclared = loss_of(
+    lambda terms, output, _: {"ce": terms["ce"] + output.view_logits.square().mean()}
+)
+loss_needs__unread = loss_control
+loss_needs__if_there = loss_of(
+    lambda terms, output, batch: terms
+    if "teacher_logits" not in batch.extras
+    else {"ce": terms["ce"] + (output.logits - batch.extras["teacher_logits"]).square().mean()}
+)
+loss_context__three_classes = loss_of(
+    lambda terms, output, _: {"ce": terms["ce"] + 0 * output.logits[:, 2].mean()}
+)
+loss_weights__deaf = loss_of(
+    lambda terms, output, batch: {"ce": F.cross_entropy(output.logits, batch.target)}
+)
+loss_weights__divides = loss_of(
+    lambda terms, _, batch: terms
+    if batch.weight is None
+    else {"ce": terms["ce"] / batch.weight.mean()}
+)
+loss_samples__sums = loss_of(
+    lambda terms, output, _: {"ce": terms["ce"] * len(output.logits)}
+)
+loss_samples__coupled = loss_of(
+    lambda terms, output, _: {"ce": terms["ce"] + output.logits.softmax(-1).mean(0).square().sum()}
+)
+loss_samples__ordered = loss_of(
+    lambda terms, output, _: {
+        "ce": terms["ce"] + (output.logits - output.logits.roll(1, 0)).abs().mean()
+    }
+)
+loss_total__accuracy = loss_of(
+    lambda terms, output, batch: {
+        **terms, "accuracy": (output.logits.argmax(-1) == 0).float().mean()
+    }
+)
+loss_total__twice = loss_of(lambda terms, *_: {**terms, "total": terms["ce"]})
+loss_extremes__log_of_softmax = loss_of(
+    lambda terms, output, batch: {
+        "ce": terms["ce"] - 0.1 * output.logits.softmax(-1).log().mean()
+    }
+)
+loss_extremes__hides_nan = loss_of(lambda terms, *_: {"ce": terms["ce"].nan_to_num()})
+loss_convex__wave = loss_of(
+    lambda terms, output, batch: {"ce": terms["ce"] + 3 * output.logits.sin().mean()}
+)
+
+
+class IndicesOnly(Around):
+    def before(self, output, batch):
+        return output, replace(batch, target=batch.target.long()) if (
+            batch.target.ndim == 1
+        ) else replace(batch, target=batch.target.round().long().argmin(-1))
+
+
+class Memory(Around):
+    last = 0.0
+
+    def after(self, terms, output, batch):
+        total = terms["ce"] + 0.1 * self.last
+        self.last = total
+        return {"ce": total}
+
+
+class LooseParameter(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.temperature = torch.ones((), requires_grad=True)
+
+    def before(self, output, batch):
+        return replace(output, logits=output.logits * self.temperature), batch
+
+
+class Cools(Around):
+    def before(self, output, batch):
+        with torch.no_grad():
+            output.logits.data.mul_(0.5)
+        return output, batch
+
+
+loss_targets__indices_only = loss(IndicesOnly)
+loss_steps__memory = loss(Memory)
+loss_state_dict__loose_parameter = loss(LooseParameter)
+loss_in_place__cools = loss(Cools)
+
+
+# --- backbones ---
+
+
+def net(weights=None):
+    return zoo_timm.build.build("test_efficientnet", weights)
+
+
+def backbone_control(weights):
+    return net(weights)
+
+
+backbone_facts__params = backbone_facts__layout = backbone_ports__width = backbone_control
+backbone_published__other_hash = backbone_control
+
+
+class Shaped(nn.Module):
+    """The backbone less its pooling."""
+
+    def __init__(self, how, weights):
+        super().__init__()
+        self.how = how
+        inner = net()
+        inner.global_pool = nn.Identity()
+        self.inner = inner
+        if weights is not None:
+            zoo.load_weights(self, weights)
+
+    def forward(self, images):
+        features = self.inner(images)
+        if self.how == "map":
+            return features
+        if self.how == "grows":
+            return features.mean(1).flatten(1)
+        n, width = features.shape[:2]
+        return features.view(n, -1).view(n, width, -1).mean(-1)
+
+
+def backbone_ports__map(weights):
+    return Shaped("map", weights)
+
+
+def backbone_image_size__grows(weights):
+    return Shaped("grows", weights)
+
+
+def backbone_memory_format__view(weights):
+    return Shaped("view", weights)
+
+
+def backbone_unspoilt__constant(weights):
+    module = net(weights)
+    if weights is None:
+        with torch.no_grad():
+            for one in module.parameters():
+                one.fill_(0.01)
+    return module
+
+
+def backbone_weights_file__ignored(weights):
+    return net()
+
+
+def backbone_weights_errors__not_strict(weights):
+    from safetensors.torch import load_file
+
+    module = net()
+    if weights is not None:
+        module.load_state_dict(load_file(weights), strict=False)
+        module.load_report = "loaded"
+    return module
