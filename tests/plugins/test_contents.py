@@ -103,8 +103,13 @@ def test_a_distribution_without_files_has_no_hash(site: Site) -> None:
             "zoo-acme @ https://x.example/a.whl",
         ),
         (
-            '{"url": "https://me:secret@x.example/a", "subdirectory": "py", "vcs_info": '
-            '{"vcs": "git", "commit_id": "abc", "requested_revision": "main"}}',
+            json.dumps(
+                {
+                    "url": "https://me:secret@x.example/a",
+                    "subdirectory": "py",
+                    "vcs_info": {"vcs": "git", "commit_id": "abc", "requested_revision": "main"},
+                }
+            ),
             "zoo-acme @ git+https://x.example/a@abc#subdirectory=py",
         ),
         (
