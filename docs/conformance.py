@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script, not a module of a package
+# ruff: noqa: INP001 - a script, not a module of a package; lines of a page
 """Writes docs/conformance.md: which check of `zoo.testing` catches which fault.
 
 `uv run python docs/conformance.py`: runs the kit over the museum of wrong plugins, and over the mutants

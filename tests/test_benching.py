@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     import numpy as np
-    import torch
 
-    from zoo.data.augment import Parameters
     from zoo.speed import Bench, Verdict
 
 pytestmark = pytest.mark.usefixtures("tiny", "images", "clock")
@@ -65,11 +63,9 @@ def quarters(_pictures: object, samples: np.ndarray) -> float:
     return len(samples) / 4
 
 
-def quarters_of_views(
-    pictures: torch.Tensor, _shapes: object, drawn: Parameters, *_: object
-) -> float:
-    """Of four views."""
-    return len(pictures) * drawn.flip.shape[1] / 4
+def a_quarter(*_: object) -> float:
+    """One view, of four."""
+    return 1 / 4
 
 
 @pytest.fixture
@@ -80,7 +76,7 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
     for room in (benching, blocks):
         monkeypatch.setattr(room, "time", clock)
     for name, owner, attribute, *share in (
-        ("augmentation", feeds, "views", quarters_of_views),
+        ("augmentation", feeds, "view", a_quarter),
         ("transfer", resident.Streamed, "gather", quarters),
         ("transfer", features, "normalise"),  # of pixels that need no views
         ("step", optimise, "clip"),

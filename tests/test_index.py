@@ -61,8 +61,11 @@ def test_a_component_is_found_by_full_name_alias_and_kind() -> None:
     assert [one.full_name for one in FOUND.named("loss", "top")] == ["a/top"]
 
 
-def test_entries_keep_their_namespace() -> None:
-    assert FOUND.entries_resources == (("b", "zoo_b:entries.toml"), ("a", "zoo_a:entries.toml"))
+def test_entries_keep_their_namespace_and_their_owner() -> None:
+    assert FOUND.entries_resources == (
+        ("b", "zoo_b:entries.toml", "zoo-b", "1.0"),
+        ("a", "zoo_a:entries.toml", "zoo-a", "1.0"),
+    )
 
 
 def test_the_repr_tells_counts_names_and_problems() -> None:

@@ -1,104 +1,131 @@
-"""What a run was made with, and what of it is different now."""
+"""What a run stands on, and what of it is another now."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo import __version__, provenance
-from zoo.plugins.distributions import Source
+from tests.plugins.conftest import Site
+from zoo import provenance
+from zoo.provenance import Drift, Provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-PARTS = ("backbone", "head", "loss")
+    from zoo.plan import Plan
+
+HOST = "zoo-registry"
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The package of an installed plugin, zoo-acme 1.0."""
-    folder = tmp_path / "zoo_acme_files"
-    (folder / "inner").mkdir(parents=True)
-    (folder / "__init__.py").write_text("one = 1\n")
-    (folder / "inner" / "hot.py").write_text("two = 2\n")
-    (folder / "catalog.json").write_text("{}")
-    monkeypatch.syspath_prepend(tmp_path)
-    source = Source("zoo-acme", "1.0", "acme", "zoo_acme_files", "fingerprint")
-    monkeypatch.setattr(provenance, "sources", lambda: (source,))
-
-    def version(name: str) -> str:
-        if name not in VERSIONS:
-            raise provenance.metadata.PackageNotFoundError(name)
-        return VERSIONS[name]
-
-    monkeypatch.setattr(provenance.metadata, "version", version)
-    return folder
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """zoo-tiny 1.0, which requires acmelib 2.0, and zoo-watch, which observes."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    site = Site(tmp_path / "site")
+    tiny(site)
+    site.add("acmelib", "2.0", {}, {"acmelib.py": ""})
+    site.add("zoo-watch", "3.0", {"watch": "zoo_watch"}, {"zoo_watch.py": ""})
+    return site
 
 
-LISTED = {"zoo-acme": "1.0"}
-VERSIONS = dict.fromkeys(provenance.PACKAGES, "2.0")
+def tiny(site: Site, version: str = "1.0", text: str = "") -> None:
+    needs = ["acmelib>=1", "no-such-library", "acmelib-extra; extra == 'more'", "zoo-registry"]
+    site.add("zoo-tiny", version, {"tiny": "zoo_tiny"}, {"zoo_tiny.py": text}, requires=needs)
 
 
-def record(**changes: object) -> dict[str, Any]:
-    made = {part: {"plugin": "zoo-acme", "version": "1.0"} for part in PARTS}
-    made |= {"zoo": __version__, "packages": {"zoo-acme": "1.0", **provenance.versions()}}
-    made |= {"plugins": provenance.plugins(["zoo-acme"])}
-    return json.loads(json.dumps(made | changes))
+@pytest.fixture
+def stood_on(site: Site, planned: Callable[..., Plan]) -> Provenance:
+    """What was written, and read again."""
+    del site
+    found = provenance.of(planned(), ["watch/journal"])
+    back = provenance.from_json(json.loads(json.dumps(found.to_json())))
+    assert back == found
+    return back
 
 
-@pytest.mark.usefixtures("package")
-def test_nothing_changed_is_no_drift() -> None:
-    assert provenance.drift(record(), LISTED) == []
-
-
-@pytest.mark.parametrize("file", ["__init__.py", "inner/hot.py", "catalog.json"])
-def test_an_edited_file_of_the_same_version_is_drift(package: Path, file: str) -> None:
-    before = record()
-    (package / file).write_text("changed")
-    assert provenance.drift(before, LISTED) == [
-        "zoo-acme 1.0: its files are not those that the run used"
-    ]
-
-
-def test_a_file_that_came_or_went_is_drift(package: Path) -> None:
-    before = record()
-    (package / "more.py").write_text("")
-    assert provenance.drift(before, LISTED)
-    (package / "more.py").unlink()
-    assert not provenance.drift(before, LISTED)
-    (package / "inner" / "hot.py").unlink()
-    assert provenance.drift(before, LISTED)
-
-
-def test_compiled_files_and_the_place_do_not_count(package: Path, tmp_path: Path) -> None:
-    before = provenance.files_hash("zoo_acme_files")
-    (package / "__pycache__").mkdir()
-    (package / "__pycache__" / "hot.pyc").write_bytes(b"x")
-    assert provenance.files_hash("zoo_acme_files") == before
-    package.rename(tmp_path / "elsewhere_zoo")
-    assert provenance.files_hash("elsewhere_zoo") == before
-
-
-@pytest.mark.usefixtures("package")
-def test_other_versions_are_told_with_the_line_that_restores_them(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_run_stands_on_zoo_its_plugins_their_libraries_and_its_observers(
+    stood_on: Provenance,
 ) -> None:
-    before = record(zoo="0.0.1")
-    monkeypatch.setitem(VERSIONS, "torch", "3.0")
-    monkeypatch.delitem(VERSIONS, "timm")
-    lines = provenance.drift(before, LISTED)
-    assert len(lines) == 3
-    assert f"zoo-registry was 0.0.1 and is {__version__}" in lines[0]
-    assert "timm 2.0 is not installed: uv pip install timm==2.0" in lines
-    assert "torch was 2.0 and is 3.0: uv pip install torch==2.0" in lines
+    versions = {name: one.version for name, one in stood_on.used.items()}
+    assert versions["zoo-tiny"] == "1.0"
+    assert versions["zoo-watch"] == "3.0"
+    assert set(versions) == {HOST, "zoo-tiny", "zoo-heads", "zoo-losses", "zoo-watch"}
+    assert all(len(one.sha256) == 64 for one in stood_on.used.values())
+    assert stood_on.used["zoo-tiny"].libraries == ("acmelib",)
+    assert stood_on.used["zoo-tiny"].requirement == "zoo-tiny==1.0"
+    assert stood_on.packages["acmelib"] == "2.0"
+    assert {"torch", "torchvision", "timm", "numpy", "pillow"} <= stood_on.packages.keys()
+    assert stood_on.files == {}
 
 
-def test_the_hash_is_of_contents_by_path(package: Path) -> None:
-    before = provenance.files_hash("zoo_acme_files")
-    one, other = package / "__init__.py", package / "catalog.json"
-    texts = one.read_text(), other.read_text()
-    one.write_text(texts[1])
-    other.write_text(texts[0])
-    assert provenance.files_hash("zoo_acme_files") != before
+def replaced(site: Site, name: str) -> None:
+    site.remove(name)
+    if name == "zoo-tiny":
+        tiny(site, "2.0")
+    else:
+        site.add(name, "2.1", {}, {})
+
+
+def edited(site: Site, file: str) -> None:
+    (site.folder / file).write_text("edited = True")
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "drift"),
+    [
+        (Site.remove, "zoo-watch", []),
+        (replaced, "acmelib", [Drift("acmelib was 2.0 and is 2.1", "acmelib==2.0")]),
+        (Site.remove, "acmelib", [Drift("acmelib 2.0 is not installed", "acmelib==2.0")]),
+        (replaced, "zoo-tiny", [Drift("zoo-tiny was 1.0 and is 2.0", "zoo-tiny==1.0")]),
+        (Site.remove, "zoo-tiny", [Drift("zoo-tiny 1.0 is not installed", "zoo-tiny==1.0")]),
+        (
+            edited,
+            "zoo_tiny.py",
+            [
+                Drift(
+                    "zoo-tiny 1.0: its files are not those that the run used; "
+                    "they were those of zoo-tiny==1.0"
+                )
+            ],
+        ),
+    ],
+)
+def test_what_decides_numbers_and_is_another_is_drift(
+    site: Site,
+    stood_on: Provenance,
+    planned: Callable[..., Plan],
+    *,
+    change: Callable[[Site, str], object],
+    what: str,
+    drift: list[Drift],
+) -> None:
+    assert provenance.drift(stood_on, planned()) == []
+    change(site, what)
+    assert provenance.drift(stood_on, planned()) == drift
+
+
+def test_another_zoo_is_drift(
+    stood_on: Provenance, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "__version__", "9.9")
+    (drift,) = provenance.drift(stood_on, planned())
+    assert drift.told == "zoo-registry was 0.1.0 and is 9.9"
+    assert drift.wanted == "zoo-registry==0.1.0"
+
+
+def test_one_line_brings_back_what_an_installer_can() -> None:
+    drifts = [Drift("a", "zoo-tiny==1.0"), Drift("b"), Drift("c", "x @ https://x.example/x y.whl")]
+    line = provenance.install_line(drifts)
+    assert line.endswith("zoo-tiny==1.0 'x @ https://x.example/x y.whl'")
+    assert provenance.install_line([Drift("b")]) == ""
+
+
+def test_only_what_decides_numbers_of_a_device_counts() -> None:
+    before = {"title": "CPU", "precision": "fp32", "threads": 2, "memory": 1, "reasons": ["a"]}
+    assert provenance.device_drift(before, {**before, "memory": 2, "reasons": []}) == []
+    (drift,) = provenance.device_drift(before, {**before, "threads": 8})
+    assert drift == Drift("device: its threads was 2 and is 8")

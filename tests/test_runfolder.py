@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,8 @@ def test_the_plan_comes_back(planned: Callable[..., Plan], tmp_path: Path) -> No
     folder.write_plan(plan)
     assert folder.plan() == plan
     written = json.loads((tmp_path / "plan.json").read_text())
-    assert written["packages"] == {"torch": "2"}
+    assert written["packages"]["torch"] == metadata.version("torch")
+    assert "zoo-heads" in written["plugins"]
     assert written["zoo"]
     assert runfolder.find(tmp_path) == folder
 

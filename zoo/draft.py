@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo import hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
@@ -178,31 +179,53 @@ def same_data(
     """
     dataset = survey_data(plan, hears, pause)
     record = folder.read(runfolder.SPLIT)
-    stored = record["files"]
-    skipped = tuple((one["name"], one["reason"]) for one in record.get("skipped", ()))
-    left_out = dict(skipped)
-    begun = {one["name"]: (one["sha256"], one["class"], one["split"]) for one in stored}
-    rows = dataset.table.rows
+    changed = unlike(record, dataset)
+    if changed:
+        hint = "Restore the data, or start a new run with zoo run."
+        raise Mismatch(told_of(changed), hint=hint)
+    return as_begun(record, dataset)
+
+
+def unlike(record: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    """What of a run's data is not as it was: `came: ant/1.png`, `gone: ...`, `changed: ...`.
+
+    Args:
+        record: the run's split.json.
+        dataset: the data now.
+    """
+    left_out = {one["name"] for one in record.get("skipped", ())}
+    begun = {one["name"]: (one["sha256"], one["class"]) for one in record["files"]}
     now = {
-        row.name: (digest, row.label, split)
-        for row, digest, split in zip(rows, dataset.digests, dataset.splits, strict=True)
+        row.name: (digest, row.label)
+        for row, digest in zip(dataset.table.rows, dataset.digests, strict=True)
     }
-    came = [name for name in now if name not in begun and name not in left_out]
-    gone = [name for name in begun if name not in now]
-    changed = [name for name in begun if name in now and now[name][:2] != begun[name][:2]]
-    if came or gone or changed:
-        found = {"came": came, "gone": gone, "changed": changed}
-        named = [f"{what}: {name}" for what, names in found.items() for name in names]
-        raise Mismatch(
-            f"The data changed since the run began: {len(came)} files came, {len(gone)} went, "
-            f"{len(changed)} changed:\n{listed(named)}",
-            hint="Restore the data, or start a new run with zoo run.",
-        )
-    # The stored split is the run's; a later rule of splitting does not move an image.
-    kept = [row for row, one in enumerate(rows) if one.name in begun]
-    gone_rows = set(range(len(rows))) - set(kept)
-    splits = tuple(begun[one.name][2] if one.name in begun else "train" for one in rows)
-    return replace(dataset.with_splits(splits).without(gone_rows), skipped=skipped)
+    return [
+        *(f"came: {name}" for name in now if name not in begun and name not in left_out),
+        *(f"gone: {name}" for name in begun if name not in now),
+        *(f"changed: {name}" for name in begun if name in now and now[name] != begun[name]),
+    ]
+
+
+def told_of(changed: list[str]) -> str:
+    """The same in a sentence, and so many lines as one reads."""
+    counts = Counter(one.partition(":")[0] for one in changed)
+    numbers = f"{counts['came']} files came, {counts['gone']} went, {counts['changed']} changed"
+    return f"The data changed since the run began: {numbers}:\n{listed(changed)}"
+
+
+def as_begun(record: Mapping[str, Any], dataset: Dataset) -> Dataset:
+    """Data that are as they were, in the run's own split; a later rule of splitting moves no image.
+
+    Args:
+        record: the run's split.json.
+        dataset: the data now.
+    """
+    begun = {one["name"]: one["split"] for one in record["files"]}
+    skipped = tuple((one["name"], one["reason"]) for one in record.get("skipped", ()))
+    rows = dataset.table.rows
+    gone = {row for row, one in enumerate(rows) if one.name not in begun}
+    splits = tuple(begun.get(one.name, "train") for one in rows)
+    return replace(dataset.with_splits(splits).without(gone), skipped=skipped)
 
 
 def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -> Draft:

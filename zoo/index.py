@@ -60,7 +60,8 @@ class Catalog:
     Args:
         listed: sorted by kind (backbones, heads, losses), namespace and name.
         problems: of the plugins that are out, or that cost their users something.
-        entries_resources: (namespace, `"package:file.toml"`) of the registry entries they ship.
+        entries_resources: (namespace, `"package:file.toml"`, distribution, version) of each
+            registry file that they ship.
         disabled: plugins that the user disabled, of which nothing is listed.
         fresh: distributions that were asked just now, for the first time since they changed.
         notes: what else the user should hear, one line each.
@@ -69,7 +70,7 @@ class Catalog:
 
     listed: tuple[Listed, ...]
     problems: tuple[Problem, ...] = ()
-    entries_resources: tuple[tuple[str, str], ...] = ()
+    entries_resources: tuple[tuple[str, str, str, str], ...] = ()
     disabled: tuple[Source, ...] = ()
     fresh: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -184,7 +185,9 @@ def assemble(offered: Iterable[Offer]) -> Catalog:
         listed=tuple(listed),
         problems=tuple(offer.problem for offer in offered if offer.problem),
         entries_resources=tuple(
-            (offer.source.namespace, entry) for offer in offered for entry in offer.entries
+            (source.namespace, entry, source.distribution, source.version)
+            for offer, source in ((offer, offer.source) for offer in offered)
+            for entry in offer.entries
         ),
         disabled=tuple(offer.source for offer in offered if offer.source.off),
         fresh=tuple(

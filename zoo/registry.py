@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo import folders, toml
 from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
@@ -39,7 +39,7 @@ from zoo.registry_file import BUILT_IN, ENTRY_NAME, OWN, REQUIRES, Layer, Placed
 from zoo.spec import MAX_LENGTH, NAMESPACE, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FILE = folders.REGISTRY
 #: no real chain of `extends` is longer
@@ -57,6 +57,8 @@ class Entry:
         settings: settings and component options (`head.dropout`) that it sets.
         origin: where its spec or its `extends` is written.
         requires: PEP 508 requirements of plugins, its own and those of what it extends.
+        plugin: the distribution that ships it; empty for entries of zoo's and the user's files.
+        version: of that distribution.
     """
 
     name: str
@@ -65,6 +67,29 @@ class Entry:
     settings: Mapping[str, Placed]
     origin: str
     requires: tuple[str, ...] = ()
+    plugin: str = ""
+    version: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The distribution and its version, for messages; empty without one."""
+        return f"{self.plugin} {self.version}".strip()
+
+
+class Shipped(NamedTuple):
+    """A registry file of a plugin.
+
+    Args:
+        namespace: of the plugin; its entries stand under it.
+        resource: `"package:file.toml"`.
+        plugin: the distribution.
+        version: of the distribution.
+    """
+
+    namespace: str
+    resource: str
+    plugin: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +99,15 @@ class Registry:
     Args:
         defaults: settings that hold for every run unless its entry or command line says otherwise.
         entries: by name, sorted.
-        problems: what is wrong with registry files that plugins ship; those files are left out.
+        problems: what is wrong with registry files that plugins ship, which are left out, and with
+            entries that extend what a plugin would have to ship, likewise.
+        left_out: the namespace of such a file, or the name of such an entry, and the reason.
     """
 
     defaults: Mapping[str, Placed] = field(default_factory=dict)
     entries: Mapping[str, Entry] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self, name: str) -> Entry:
         """The entry of that name.
@@ -90,6 +118,11 @@ class Registry:
         """
         if name in self.entries:
             return self.entries[name]
+        if reason := self.reason(name):
+            raise UnknownName(
+                f"There is no entry {name!r}; it may be in what was left out: {reason}",
+                hint="zoo plugins shows whose file it is: mend it, or tell its authors.",
+            )
         if len(name) > MAX_LENGTH or not re.fullmatch(
             rf"(?:{NAMESPACE}/)?{ENTRY_NAME.pattern}", name
         ):
@@ -102,15 +135,24 @@ class Registry:
             suggestions=found,
         )
 
+    def reason(self, name: str) -> str:
+        """Why an entry of that name may have been left out; empty where nothing was."""
+        namespace, slash, _ = name.partition("/")
+        return self.left_out.get(name) or (self.left_out.get(namespace, "") if slash else "")
+
 
 def load(
-    file: Path | None = None, *, shipped: Iterable[tuple[str, str]] = (), own: bool = True
+    file: Path | None = None, *, shipped: Iterable[Sequence[str]] = (), own: bool = True
 ) -> Registry:
     """Read and merge all layers.
 
+    What a plugin ships stands under its namespace and extends its own or the built-in entries, as
+    they were shipped: it can change no entry and no default of anybody else's, and no file of the
+    user's changes what it means. A faulty file costs that file alone.
+
     Args:
         file: what `--registry` names; the topmost layer.
-        shipped: (namespace, `"package:file.toml"`) of plugins' files, as a catalog has them.
+        shipped: plugins' files as a catalog has them: the parts of a `Shipped` each.
         own: whether the user's file and the working directory's count.
 
     Raises:
@@ -118,19 +160,36 @@ def load(
         InputMissing: `file` is not there.
     """
     base = judge(toml.read(built_in(), label=BUILT_IN))
-    layers = [base]
-    faults: list[str] = []
-    for namespace, resource in shipped:
-        try:
-            layer = _shipped(namespace, resource)
-            _merge([base, layer])  # on its own, so that its faults stay its own
-        except ZooError as error:
-            faults.append(error.message)
-        else:
-            layers.append(layer)
+    files = [Shipped(*one) for one in shipped]
+    layers, left_out = _shipped_layers(base, files)
     layers += [judge(toml.read(path, label=_label(path))) for path in _own_files() if own]
     layers += [judge(toml.read(file, label=_label(file)))] if file else []
-    return replace(_merge(layers), problems=tuple(faults))
+    merged = _merge([base, *layers], left_out)
+    problems = tuple(dict.fromkeys(merged.left_out.values()))
+    return replace(merged, entries=_owned(merged.entries, files), problems=problems)
+
+
+def _shipped_layers(base: Layer, files: Sequence[Shipped]) -> tuple[list[Layer], dict[str, str]]:
+    """The layers of the plugins' good files, and namespace → what is wrong with the others."""
+    layers: dict[str, list[Layer]] = {}
+    left_out: dict[str, str] = {}
+    for one in files:
+        own = layers.setdefault(one.namespace, [])
+        try:
+            own.append(_shipped(one, [base, *own]))
+        except ZooError as error:
+            before = left_out.get(one.namespace)
+            left_out[one.namespace] = "\n".join(filter(None, [before, error.message]))
+    return [layer for own in layers.values() for layer in own], left_out
+
+
+def _owned(entries: Mapping[str, Entry], files: Sequence[Shipped]) -> dict[str, Entry]:
+    """The entries, those of plugins with whose they are."""
+    owners = {one.namespace: {"plugin": one.plugin, "version": one.version} for one in files}
+    return {
+        name: replace(entry, **owners.get(name.partition("/")[0], {})) if "/" in name else entry
+        for name, entry in entries.items()
+    }
 
 
 def built_in() -> Path:
@@ -157,17 +216,46 @@ def _label(path: Path) -> str:
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
-def _shipped(namespace: str, resource: str) -> Layer:
-    """A plugin's file, its entries under its namespace."""
+def _shipped(file: Shipped, below: Sequence[Layer]) -> Layer:
+    """A plugin's file: its entries under its namespace, each whole by itself.
+
+    Args:
+        file: which.
+        below: the built-in layer, and those of the same plugin's earlier files.
+
+    Raises:
+        ZooError: naming all that is wrong with it.
+    """
+    namespace, resource = file.namespace, file.resource
     layer = judge(toml.read(_inside(resource), label=resource))
     if layer.defaults:
         layer.problems.append(f"{resource}: a plugin cannot set defaults")
+    known = {name for one in below for name in one.entries}
     for keys in layer.entries.values():
         base = keys.get("extends")
-        if base and base.value in layer.entries:
-            keys["extends"] = Placed(f"{namespace}/{base.value}", base.origin)
-    layer.entries = {f"{namespace}/{name}": keys for name, keys in layer.entries.items()}
+        own = f"{namespace}/{base.value}" if base else ""
+        if base and (base.value in layer.entries or own in known):
+            keys["extends"] = Placed(own, base.origin)
+    named = {f"{namespace}/{name}": keys for name, keys in layer.entries.items()}
+    layer.problems += [
+        f"{_origin(keys)}: another file of the plugin has the entry {name} as well"
+        for name, keys in named.items()
+        if name in known
+    ]
+    layer.entries = named
+    merged = _merge([*below, layer])  # apart from all others, so that its faults stay its own
+    layer.entries = {name: _whole(merged.entries[name]) for name in named}
     return layer
+
+
+def _whole(entry: Entry) -> dict[str, Placed]:
+    """An entry's keys with those of what it extends, so that it depends on no other any more."""
+    keys = {"spec": Placed(entry.spec, entry.origin), **entry.settings}
+    if entry.summary:
+        keys["summary"] = Placed(entry.summary, entry.origin)
+    if entry.requires:
+        keys[REQUIRES] = Placed("\n".join(entry.requires), entry.origin)
+    return keys
 
 
 def _inside(resource: str) -> Path:
@@ -179,7 +267,17 @@ def _inside(resource: str) -> Path:
     return Path(file)
 
 
-def _merge(layers: Iterable[Layer]) -> Registry:
+def _merge(layers: Iterable[Layer], left_out: Mapping[str, str] | None = None) -> Registry:
+    """All layers as one.
+
+    Args:
+        layers: each over the one before.
+        left_out: namespaces of which a file is left out, and why; None where what extends an entry
+            of a plugin's that is not there is an error, and not left out as well.
+
+    Raises:
+        UsageError: naming all that is wrong.
+    """
     defaults: dict[str, Placed] = {}
     raw: dict[str, dict[str, Placed]] = {}
     found: list[str] = []
@@ -193,19 +291,33 @@ def _merge(layers: Iterable[Layer]) -> Registry:
                 raw[name] = raw[name] | keys
             elif not layer.problems:
                 found.append(_orphan(name, keys, raw))
-    entries = {}
+    entries: dict[str, Entry] = {}
+    out = dict(left_out or {})
     for name in sorted(raw):
         chain, wrong = _chain(name, raw)
-        found += wrong
         if not wrong:
             entries[name] = _entry(chain, raw)
+        elif left_out is not None and _wants_plugin(chain, raw):
+            out[name] = wrong[0]
+        else:
+            found += wrong
     refuse(list(dict.fromkeys(found)))
-    return Registry(defaults, entries)
+    return Registry(defaults, entries, left_out=out)
+
+
+def _wants_plugin(chain: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> bool:
+    """Whether a chain ends at a plugin's entry that is not there."""
+    base = str(raw[chain[-1]]["extends"].value)
+    return "/" in base and base not in raw
 
 
 def _orphan(name: str, keys: Mapping[str, Placed], raw: Mapping[str, object]) -> str:
-    origin = next(iter(keys.values())).origin if keys else FILE
-    return f"{origin}: entry {name} has neither spec nor extends{did_you_mean(name, raw)}"
+    return f"{_origin(keys)}: entry {name} has neither spec nor extends{did_you_mean(name, raw)}"
+
+
+def _origin(keys: Mapping[str, Placed]) -> str:
+    """Where an entry is written."""
+    return next(iter(keys.values())).origin if keys else FILE
 
 
 def _chain(name: str, raw: Mapping[str, dict[str, Placed]]) -> tuple[list[str], list[str]]:

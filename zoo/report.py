@@ -64,10 +64,10 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     """What a reader must know to trust the figures."""
     train = summary["train"]
     said = [f"data: {line}" for line in summary["data"]]
-    repeats = summary.get("repeats")
-    if repeats:
-        told = "; ".join(repeats["drift"]) or "with nothing different"
+    if repeats := summary.get("repeats"):
+        told = "with what is told below" if repeats["drift"] else "with nothing different"
         said.append(f"repeats {repeats['run']}: {told}")
+        said += [f"drift: {line}" for one in repeats["drift"] for line in one.splitlines()]
     frozen = train["frozen"]
     if frozen:
         state = "bit-equal before and after" if frozen["verified"] else "CHANGED"

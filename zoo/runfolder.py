@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import __version__, inside, locks, provenance
+from zoo import inside, locks, provenance
 from zoo.errors import CannotCreate, InputMissing
 from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
+from zoo.provenance import MODEL, MODEL_CARD, card_hash  # noqa: F401 - names of the run folder too
 from zoo.spec import slug
 
 if TYPE_CHECKING:
@@ -33,14 +34,12 @@ EXIT = "exit.json"
 REPORT = "report.html"
 DIAGNOSIS = "diagnosis.json"
 CHECKPOINTS = "checkpoints"
-MODEL = "model"
 MODEL_WEIGHTS = "model.safetensors"
-MODEL_CARD = "model.json"
 _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "packages", "plugins", "observe", "repeats"}
+_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +66,9 @@ class RunFolder:
             observe: names of observers.
             repeats: the run that this one does again, and what differs from it.
         """
-        used = {chosen.plugin: chosen.version for chosen in plan.trio}
         record = {
             **plan_to_json(plan),
-            "zoo": __version__,
-            "packages": {**used, **provenance.versions()},
-            "plugins": provenance.plugins(used),
+            **provenance.of(plan, observe).to_json(),
             "observe": list(observe),
             **({"repeats": dict(repeats)} if repeats else {}),
         }
@@ -174,7 +170,7 @@ class RunFolder:
         lasting = {key: value for key, value in plan.items() if key not in _MAY_CHANGE}
         return {
             "plan": {**lasting, "settings": settings},
-            "teacher": _card_hash(plan.get("teacher")),
+            "teacher": card_hash(plan.get("teacher")),
             **{name.removesuffix(".json"): self._hash(name) for name in (CLASSES, SPLIT)},
         }
 
@@ -182,14 +178,6 @@ class RunFolder:
         """Write exit.json: how it ended, with which exit code, and why."""
         ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.write(EXIT, {"status": status, "code": code, "reason": reason, "ended": ended})
-
-
-def _card_hash(teacher: object) -> str:
-    """Of the card of a finished run, or of a copy of its model folder."""
-    for place in (Path(str(teacher)) / MODEL, Path(str(teacher))) if teacher else ():
-        with contextlib.suppress(OSError):
-            return hashlib.sha256((place / MODEL_CARD).read_bytes()).hexdigest()
-    return ""
 
 
 @contextlib.contextmanager

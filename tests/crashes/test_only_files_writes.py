@@ -88,7 +88,9 @@ def _is_text(node: ast.Call) -> bool:
 
 
 def modules() -> list[str]:
-    return sorted(str(path.relative_to(ZOO)) for path in ZOO.rglob("*.py"))
+    """All but the kit, which writes into the temporary folder of a check alone."""
+    found = (path.relative_to(ZOO) for path in ZOO.rglob("*.py"))
+    return sorted(str(path) for path in found if path.parts[0] != "testing")
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if name != "files.py"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,3 +107,61 @@ def test_a_model_whose_plugin_is_another_answers_right_or_not_at_all(
     ended = zoo("predict", "out", "images/ant", "--json")
     assert (ended.code, ended.out) == (code, "" if code else before)
     assert words in ended.err
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_run_is_repeated_with_its_own_plugin_only(zoo: Zoo) -> None:
+    first = json.loads(Path("out/summary.json").read_text())
+    used = json.loads(Path("out/plan.json").read_text())["plugins"]
+    assert set(used) == {"zoo-registry", "zoo-tiny", "zoo-heads", "zoo-losses"}
+    assert all(len(one["sha256"]) == 64 for one in used.values())
+    again = zoo("run", "--from", "out", "--out", "again", "--json")
+    assert again.code == 0
+    assert json.loads(again.out)["val"] == first["val"]
+    assert json.loads(again.out)["repeats"]["drift"] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "words"),
+    [
+        ("", TINY, "zoo-tiny 1.0 is not installed"),
+        ("2.0", TINY, "zoo-tiny was 1.0 and is 2.0"),
+        ("1.0", f"{TINY}# edited\n", "zoo-tiny 1.0: its files are not those that the run used"),
+    ],
+)
+def test_a_plugin_that_drifted_is_refused_with_what_installs_the_runs(
+    zoo: Zoo, begun: Site, *, version: str, text: str, words: str
+) -> None:
+    change(begun, version, text)
+    ended = zoo("run", "--from", "out", "--out", "again")
+    assert (ended.code, ended.out) == (78, "")
+    assert words in ended.err
+    assert "zoo-tiny==1.0" in ended.err
+    assert not Path("again").exists()
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_drift_that_is_accepted_is_reported_wherever_the_figure_is(
+    zoo: Zoo, begun: Site, version: str
+) -> None:
+    text = TINY.replace('"tiny_parts:net"', '"tiny_more:net"')
+    (begun.folder / "tiny_more.py").write_text("from tiny_parts import net as net\n")
+    change(begun, version, text)
+    ended = zoo("run", "--from", "out", "--out", "again", "--accept-drift")
+    assert ended.code == 0, ended.err
+    assert "with what is told below" in ended.out
+    assert "drift: zoo-tiny" in ended.out
+    for name in ("plan.json", "summary.json"):
+        (told,) = json.loads(Path("again", name).read_text())["repeats"]["drift"]
+        assert told.startswith("zoo-tiny")
+    assert "drift: zoo-tiny" in Path("again/report.html").read_text()
+    used = json.loads(Path("again/plan.json").read_text())["backbone"]
+    assert (used["version"], used["component"]["target"]) == (version, "tiny_more:net")
+
+
+def test_a_plugin_that_is_gone_cannot_be_accepted(zoo: Zoo, begun: Site) -> None:
+    change(begun)
+    ended = zoo("run", "--from", "out", "--out", "again", "--accept-drift")
+    assert ended.code != 0
+    assert "net" in ended.err
+    assert not Path("again").exists()

@@ -30,3 +30,11 @@ def net(weights: Path | None, *, width: int = 8, img_size: int | None = None) ->
     del img_size  # what it is told is looked at in the plan
     built = Net(width)
     return built if weights is None else zoo.load_weights(built, weights, classifier=("fc.",))
+
+
+def other_net(
+    weights: Path | None, *, width: int = 3, img_size: int | None = None, unknown: int = 1
+) -> nn.Module:
+    """The same under another name, with one more option."""
+    del unknown
+    return net(weights, width=width, img_size=img_size)

@@ -19,7 +19,7 @@ from zoo.cli.rows import Row
 from zoo.plugins import basis, selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from zoo.cli.rows import View
@@ -91,9 +91,9 @@ def _entries(book: Registry, view: View) -> tuple[list[tuple[Any, ...]], list[st
     return [tuple(of_entry(entry, view)) for entry in book.entries.values()], [*book.problems]
 
 
-def _registry_files(shipped: Iterable[tuple[str, str]]) -> list[tuple[str, basis.Stamp]]:
+def _registry_files(shipped: Iterable[Sequence[str]]) -> list[tuple[str, basis.Stamp]]:
     """The registry files that come with zoo and its plugins, as they are now."""
-    files = [folders.built_in_registry(), *(basis.resource(text) for _, text in shipped)]
+    files = [folders.built_in_registry(), *(basis.resource(text) for _, text, *_ in shipped)]
     return [(file, basis.stamp(file)) for file in files]
 
 

@@ -49,11 +49,12 @@ def _with(row: Row, weights: Weights) -> Row:
 
 
 def of_entry(entry: Entry, view: View) -> Row:
-    """The row of an entry."""
+    """The row of an entry; a plugin's says whose it is."""
+    said = f"{entry.spec}: {entry.summary}" if entry.summary else entry.spec
     return Row(
         kind="entry",
         name=entry.name,
-        summary=f"{entry.spec}: {entry.summary}" if entry.summary else entry.spec,
+        summary=f"{said} ({entry.owner})" if entry.plugin else said,
         also=(entry.spec,),
         record=encoding.json_item(entry_record(entry)) if view == "records" else "",
     )
@@ -87,8 +88,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
         "kind": "entry",
         "namespace": namespace,
         "name": name,
-        "plugin": None,
-        "version": None,
+        "plugin": entry.plugin or None,
+        "version": entry.version or None,
         "summary": entry.summary,
         "facts": {},
         "weights": [],

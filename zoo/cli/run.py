@@ -55,7 +55,7 @@ _OF_REPEATS = {"data"}
 
 
 @click.command("run", cls=_Command)
-@click.argument("spec", required=False, default="")
+@click.argument("spec", required=False)
 @taking(*_TAKEN)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
@@ -70,7 +70,7 @@ _OF_REPEATS = {"data"}
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes what is declared above
+def command(spec: str | None, **options: Any) -> None:  # noqa: ANN401 - click passes what is declared above
     """Fine-tune SPEC (backbone+head+loss, or an entry's name) on labelled images.
 
     zoo run resnet18+linear+cekl --data ./imgs
@@ -81,9 +81,9 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
     if options["repeats"] is not None:
         _repeat(spec, settings, options)
         return
-    if not spec or options["accept_drift"]:
+    if spec is None or options["accept_drift"]:
         raise UsageError(
-            "--accept-drift is for --from RUN alone." if spec else "zoo run wants a SPEC.",
+            "zoo run wants a SPEC." if spec is None else "--accept-drift is for --from RUN alone.",
             hint="For example: zoo run resnet18+linear+cekl --data ./imgs",
         )
     if options["deterministic"]:
@@ -105,11 +105,11 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
     show(done, as_json=options["as_json"])
 
 
-def _repeat(spec: str, settings: dict[str, object], options: Mapping[str, Any]) -> None:
+def _repeat(spec: str | None, settings: dict[str, object], options: Mapping[str, Any]) -> None:
     """Do a run again; nothing but where things lie may be said of it."""
     flags = ("deterministic", "dry_run", "registry")
     more = [*sorted({*settings} - _OF_REPEATS), *(one for one in flags if options[one])]
-    if spec or more:
+    if spec is not None or more:
         told = ", ".join(filter(None, (spec, *more)))
         raise UsageError(
             f"--from takes all from the run, so there is no place for: {told}.",

@@ -84,17 +84,20 @@ def _look_up(
         UnknownName: there is nothing of that name; the hint has near ones.
     """
     entry = book.entries.get(name) if kind in (None, "entry") else None
+    left_out = book.reason(name) if kind in (None, "entry") and not entry else ""
     try:
         part = parse_part(name)
     except SpecError:
-        if entry:
-            return entry, []
+        if entry or left_out:
+            return book.entry(name), []
         raise _unknown(name, everything, book) from None
     held = [one for one in KINDS if kind in (None, one) and _held(everything, one, part)]
     if entry:
         return entry, held
     if not held:
         away = disabled(everything, part.namespace, f"{name} cannot be had: ")
+        if left_out and not away:
+            book.entry(name)  # says why
         raise away or _unknown(name, everything, book)
     return resolve(everything, held[0], part, preferences()), held[1:]
 
@@ -224,7 +227,8 @@ def _weights_cells(weights: Weights) -> tuple[str, ...]:
 
 
 def _show_entry(entry: Entry) -> None:
-    console.result(f"entry {entry.name} ({entry.origin})")
+    whose = f"{entry.owner}, {entry.origin}" if entry.plugin else entry.origin
+    console.result(f"entry {entry.name} ({whose})")
     if entry.summary:
         console.result(entry.summary)
     _pairs({"spec": entry.spec, "requires": ", ".join(entry.requires)})

@@ -75,10 +75,12 @@ def _entry(found: Catalog, name: str) -> str:
 
     if any(found.named(kind, name) for kind in KINDS):
         return ""
-    entry = registry.load(shipped=found.entries_resources).entries.get(name)
+    book = registry.load(shipped=found.entries_resources)
+    entry = book.entry(name) if book.reason(name) else book.entries.get(name)
     if entry is None:
         return ""
-    console.note(f"{name} is an entry: {entry.spec}")
+    owner = f" of {entry.owner}, written in {entry.origin}" if entry.plugin else ""
+    console.note(f"{name} is an entry{owner}: {entry.spec}")
     return entry.spec
 
 

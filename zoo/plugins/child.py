@@ -22,7 +22,7 @@ from zoo import hooks
 from zoo.components import Kind, to_json
 from zoo.near import near
 from zoo.plugins import requirements
-from zoo.plugins.door import complaints
+from zoo.plugins.door import RESOURCE, complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ def _ask(manager: pluggy.PluginManager) -> tuple[dict[str, list[Any]], list[str]
     wrong += [
         f"zoo_entries gave {entry!r:.60}, not 'package:file.toml'"
         for entry in entries
-        if not (isinstance(entry, str) and entry.count(":") == 1)
+        if not (isinstance(entry, str) and RESOURCE.fullmatch(entry))
     ]
     wrong += [
         f"zoo_observers gave {one!r:.60}, not the name of a module"

@@ -134,7 +134,7 @@ def _source(distribution: metadata.Distribution) -> Source:
     version = distribution.metadata["Version"] or "of unknown version"
     try:
         points = [point for point in distribution.entry_points if point.group == GROUP]
-        files = _files(distribution, points[0].value)
+        files = stamped_files(distribution, points[0].value)
         fingerprint = _fingerprint(distribution, points[0].value, files)
     except Exception as error:  # noqa: BLE001 - the metadata is a stranger's as well
         reason = f"its metadata cannot be read: {type(error).__name__}: {error}"
@@ -201,20 +201,20 @@ def _fingerprint(
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(distribution: metadata.Distribution, module: str) -> basis.Files | None:
+def stamped_files(distribution: metadata.Distribution, module: str) -> basis.Files | None:
     """The stamps of the plugin's files, where they must stand in for its RECORD; else None.
 
     RECORD holds the hash of every installed file, but there may be none, or it names only a pointer
     to a source folder (an editable install).
     """
-    recorded = distribution.read_text("RECORD") is not None and not _is_editable(distribution)
+    recorded = distribution.read_text("RECORD") is not None and not is_editable(distribution)
     return None if recorded else basis.files_of(module)
 
 
 def own_files() -> basis.Files | None:
     """The same for zoo itself."""
     try:
-        return _files(metadata.distribution(HOST), "zoo")
+        return stamped_files(metadata.distribution(HOST), "zoo")
     except metadata.PackageNotFoundError:
         return basis.files_of("zoo")
 
@@ -231,7 +231,8 @@ def _requirements(distribution: metadata.Distribution) -> list[str]:
     return found
 
 
-def _is_editable(distribution: metadata.Distribution) -> bool:
+def is_editable(distribution: metadata.Distribution) -> bool:
+    """Whether it is a source folder that is worked on, and not a copy of one."""
     try:
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:

@@ -43,6 +43,8 @@ PORTS: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "head": (FEATURE_PORTS, OUTPUT_PORTS),
     "loss": ((*OUTPUT_PORTS, *EXTRA_PORTS), ()),
 }
+#: a registry file inside of a package: no way leads out of it
+RESOURCE = re.compile(r"[A-Za-z_]\w*(\.\w+)*:(?!\.)[\w.-]+(/(?!\.)[\w.-]+)*")
 _SOURCE = re.compile(r"https://\S+|hf-hub:\S+|package:[\w.]+/\S+|")
 _SHA256 = re.compile(r"[0-9a-f]{8,64}|")
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Options = Mapping[str, Value | None]
 #: samples in a proof; more than one, so that a head may normalise over the batch
 _PROOF_SAMPLES = 4
+#: how often random numbers are sent through a head and a loss in search of what is trained
+_DRAWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +254,19 @@ class _Reach:
             for parameter in module.parameters():
                 nn.init.normal_(parameter, std=0.1)
             features = torch.randn(_PROOF_SAMPLES, context.views, context.features)
-            with head.blamed("fails on features"):
-                output = module(features)
-            _check_finite(head, {"logits": output.logits, "view_logits": output.view_logits})
-            terms = loss_terms(loss, objective, output, _proof_batch(context.classes, extras))
-            _check_finite(loss, terms)
             named = list(module.named_parameters())
-            trained = _touched(sum(terms.values()), [parameter for _, parameter in named])
-            behind = _touched(output.logits.square().sum(), [parameter for _, parameter in named])
+            parameters = [parameter for _, parameter in named]
+            trained = behind = [False] * len(named)
+            terms: Mapping[str, Tensor] = {}
+            # Of these few numbers, dropout may take all: whatever one draw reaches is reached.
+            for _ in range(_DRAWS):
+                with head.blamed("fails on features"):
+                    output = module(features)
+                _check_finite(head, {"logits": output.logits, "view_logits": output.view_logits})
+                terms = loss_terms(loss, objective, output, _proof_batch(context.classes, extras))
+                _check_finite(loss, terms)
+                trained = _either(trained, _touched(sum(terms.values()), parameters))
+                behind = _either(behind, _touched(output.logits.square().sum(), parameters))
         self.terms = tuple(terms)
         self.unused = tuple(name for (name, _), hit in zip(named, trained, strict=True) if not hit)
         self.head_params = sum(
@@ -295,6 +302,10 @@ def _proof_batch(classes: int, extras: tuple[str, ...]) -> Batch:
         epoch=0,
         extras={name: torch.randn(_PROOF_SAMPLES, classes) for name in extras},
     )
+
+
+def _either(one: list[bool], other: list[bool]) -> list[bool]:
+    return [a or b for a, b in zip(one, other, strict=True)]
 
 
 def _touched(total: Tensor | int, parameters: list[nn.Parameter]) -> list[bool]:

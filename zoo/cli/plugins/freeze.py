@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -36,31 +36,30 @@ def command(path: Path | None, *, as_json: bool) -> None:
 
 def _installed() -> list[str]:
     """zoo, and every plugin that is installed, quarantined or not."""
-    from zoo.plugins.distributions import HOST, sources
+    from zoo.plugins import contents
+    from zoo.plugins.distributions import is_editable, sources
 
-    names = [HOST, *(source.distribution for source in sources())]
-    return [requirement(metadata.distribution(name)) for name in names]
+    found = []
+    for name in (installer.HOST, *(source.distribution for source in sources())):
+        with suppress(metadata.PackageNotFoundError):  # of a source folder that is not installed
+            one = metadata.distribution(name)
+            wanted = contents.requirement(one)
+            found.append(f"-e {wanted.partition(' @ ')[2]}" if is_editable(one) else wanted)
+    return [one for one in found if one != "-e "]
 
 
 def _of_run(path: Path) -> list[str]:
-    """zoo, the plugins of a run's parts, and the libraries that decide numbers."""
-    from zoo import runfolder
-    from zoo.plugins.distributions import HOST
+    """zoo, the plugins of a run, and the libraries that it recorded.
 
-    record = runfolder.find(path).read(runfolder.PLAN)
-    versions = {HOST: record["zoo"], **record.get("packages", {})}
-    return [f"{name}=={version}" for name, version in versions.items()]
+    Raises:
+        InputMissing: it is no run folder.
+        Mismatch: what it says is damaged.
+    """
+    from zoo import provenance, runfolder
 
-
-def requirement(distribution: metadata.Distribution) -> str:
-    """`name==version`; `name @ url` where it was installed from elsewhere (PEP 610)."""
-    name, version = distribution.metadata["Name"], distribution.version
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    if not origin:
-        return f"{name}=={version}"
-    if origin.get("dir_info", {}).get("editable"):
-        return f"-e {origin['url']}"
-    version_control = origin.get("vcs_info", {})
-    if version_control:
-        return f"{name} @ {version_control['vcs']}+{origin['url']}@{version_control['commit_id']}"
-    return f"{name} @ {origin['url']}"
+    found = provenance.from_json(runfolder.find(path).read(runfolder.PLAN))
+    used = {name: one.requirement for name, one in found.used.items()}
+    if not used:  # an older zoo wrote it
+        used = {installer.HOST: f"{installer.HOST}=={found.zoo}"}
+    versions = {name: f"{name}=={version}" for name, version in found.packages.items()}
+    return [*(versions | used).values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo import installer
+from zoo import installer, registry
 from zoo.cli import console
 from zoo.collisions import told
 from zoo.index import assemble, refuse_quarantined
@@ -13,8 +13,9 @@ from zoo.plugins.loader import Offer, forget_failures, offers
 from zoo.testing import card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+_NO_ENTRIES = "entries that it ships are left out, all else of it is there:"
 _PLURALS = {"backbone": "backbones", "head": "heads", "loss": "losses"}
 
 
@@ -28,8 +29,14 @@ def show(*, wants_json: bool, retry: bool) -> None:
     if retry:
         forget_failures()
     found = offers()
+    left_out = _left_out(found)
     if wants_json:
-        console.as_json([_record(offer) for offer in found])
+        console.as_json(
+            [
+                _record(offer) | {"entries_left_out": left_out.get(offer.source.namespace)}
+                for offer in found
+            ]
+        )
         refuse_quarantined(offer.problem for offer in found if offer.problem)
         return
     if not found:
@@ -44,8 +51,21 @@ def show(*, wants_json: bool, retry: bool) -> None:
     for offer in found:
         for line in _details(offer):
             console.result(line)
+        if reason := left_out.get(offer.source.namespace):
+            console.result()
+            console.result(f"{offer.source.distribution} {offer.source.version}: {_NO_ENTRIES}")
+            for line in reason.splitlines():
+                console.result(f"    {line}")
     _tell_collisions(found)
     refuse_quarantined(offer.problem for offer in found if offer.problem)
+
+
+def _left_out(found: Sequence[Offer]) -> Mapping[str, str]:
+    """Namespace → what is wrong with a registry file of the plugin, which is left out."""
+    if not any(offer.entries for offer in found):
+        return {}
+    shipped = assemble(found).entries_resources
+    return registry.load(shipped=shipped, own=False).left_out
 
 
 def _tell_collisions(found: Sequence[Offer]) -> None:

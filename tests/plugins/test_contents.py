@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from importlib.metadata import Distribution, distribution
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zoo.plugins import contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugins.conftest import Site
+
+FILES = {"zoo_acme/__init__.py": "", "zoo_acme/net.py": "x = 1\n", "zoo_acme/data.json": "{}"}
+MANIFEST = "".join(
+    f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(FILES.items())
+)
+
+
+@pytest.fixture
+def acme(site: Site) -> Distribution:
+    info = site.add("zoo-acme", "1.0", {"acme": "zoo_acme"}, FILES, requires=["pluggy", "no-such"])
+    (info / "INSTALLER").write_text("pip")
+    with (info / "RECORD").open("a") as record:
+        record.write("zoo_acme-1.0.dist-info/INSTALLER,,\n../../../bin/acme,,\n")
+        record.write("zoo_acme/__pycache__/net.cpython-311.pyc,,\n")
+    return distribution("zoo-acme")
+
+
+def test_the_hash_is_that_of_what_sha256sum_prints(acme: Distribution, site: Site) -> None:
+    assert contents.sha256(acme) == hashlib.sha256(MANIFEST.encode()).hexdigest()
+    printed = subprocess.run(
+        ["sha256sum", *sorted(FILES)], cwd=site.folder, check=True, capture_output=True, text=True
+    )
+    assert printed.stdout == MANIFEST
+
+
+@pytest.mark.parametrize("change", ["edited", "gone"])
+def test_a_file_that_was_edited_or_is_gone_changes_the_hash(
+    acme: Distribution, site: Site, change: str
+) -> None:
+    before = contents.sha256(acme)
+    file = site.folder / "zoo_acme/net.py"
+    if change == "edited":
+        file.write_text("x = 2\n")
+    else:
+        file.unlink()
+    assert contents.sha256(acme) != before
+
+
+def test_what_python_and_the_installer_write_does_not(acme: Distribution, site: Site) -> None:
+    before = contents.sha256(acme)
+    cached = site.folder / "zoo_acme/__pycache__"
+    cached.mkdir()
+    (cached / "net.cpython-311.pyc").write_bytes(b"code")
+    (site.folder / "zoo_acme-1.0.dist-info/INSTALLER").write_text("uv")
+    assert contents.sha256(acme) == before
+
+
+def test_a_checkout_is_hashed_as_the_wheel_that_is_made_of_it(
+    acme: Distribution, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = contents.sha256(acme)
+    source = tmp_path / "checkout"
+    (site.folder / "zoo_acme").rename(source.parent / "kept")
+    source.mkdir()
+    (tmp_path / "kept").rename(source / "zoo_acme")
+    (source / "zoo_acme/.net.py.swp").write_text("an editor's")
+    monkeypatch.syspath_prepend(source)
+    info = site.folder / "zoo_acme-1.0.dist-info"
+    address = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(address))
+    (info / "RECORD").write_text("__editable__.zoo_acme.pth,,\n")
+    editable = distribution("zoo-acme")
+    assert contents.sha256(editable) == wheel
+    (source / "zoo_acme/net.py").write_text("x = 2\n")
+    assert contents.sha256(editable) != wheel
+
+
+def test_a_distribution_without_files_has_no_hash(site: Site) -> None:
+    info = site.add("zoo-empty", "1.0", {"empty": "zoo_empty"}, {})
+    assert contents.sha256(distribution("zoo-empty")) == ""
+    (info / "RECORD").unlink()
+    assert contents.sha256(distribution("zoo-empty")) == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "wanted"),
+    [
+        ("", "zoo-acme==1.0"),
+        ("{", "zoo-acme==1.0"),
+        ('{"no": "url"}', "zoo-acme==1.0"),
+        (
+            '{"url": "file:///home/me/acme", "dir_info": {"editable": true}}',
+            "zoo-acme @ file:///home/me/acme",
+        ),
+        (
+            '{"url": "https://x.example/a.whl", "archive_info": {"hash": "sha256=ab"}}',
+            "zoo-acme @ https://x.example/a.whl",
+        ),
+        (
+            (
+                '{"url": "https://me:secret@x.example/a", "subdirectory": "py", "vcs_info": '
+                '{"vcs": "git", "commit_id": "abc", "requested_revision": "main"}}'
+            ),
+            "zoo-acme @ git+https://x.example/a@abc#subdirectory=py",
+        ),
+        (
+            '{"url": "ssh://git@x.example/a", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+            "zoo-acme @ git+ssh://git@x.example/a@abc",
+        ),
+    ],
+)
+def test_what_installs_it_again_is_a_requirement(
+    acme: Distribution, site: Site, origin: str, wanted: str
+) -> None:
+    (site.folder / "zoo_acme-1.0.dist-info/direct_url.json").write_text(origin)
+    assert contents.requirement(acme) == wanted
+
+
+def test_libraries_are_what_is_required_and_installed(acme: Distribution) -> None:
+    assert contents.libraries(acme) == {"pluggy": distribution("pluggy").version}
