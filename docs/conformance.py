@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.testing import examine
+from zoo.testing import check_plugin, examine
 from zoo.testing.planned import COLD, HOT, OBSERVING
 
 if TYPE_CHECKING:
@@ -71,6 +71,18 @@ accused: {accused}.
 """
 
 
+FIRST_PARTY = """
+## The plugins of the first party
+
+As `zoo plugins check` checks them; none breaks the contract. What is left out is left out with the reason that it is told.
+
+| plugin | planned | passed | not applicable | left out | of its backbones |
+| --- | ---: | ---: | ---: | ---: | --- |
+"""
+#: what is not asked of a plugin of ours, as in its own test
+WITHOUT = {"zoo-metric-learning": {"no-wait *": "the library picks pairs by their indices"}}
+
+
 def main() -> None:
     """Write the page."""
     page = [INTRODUCTION, "## The checks\n\n| check | holds | of |\n| --- | --- | --- |"]
@@ -79,6 +91,7 @@ def main() -> None:
     page += [f"| `{name}` | {words} | {', '.join(kinds)} |" for name, (kinds, words) in HOT.items()]
     page += _museum()
     page += _mutants()
+    page += _first_party()
     (ROOT / "docs" / "conformance.md").write_text("\n".join(page) + "\n", "utf-8")
 
 
@@ -131,6 +144,19 @@ def _mutants() -> Iterator[str]:
         check, _, what = name.partition("__")
         lines.setdefault(check.replace("_", "-"), []).append(what.replace("_", " "))
     yield from (f"| `{check}` | {', '.join(whats)} |" for check, whats in lines.items())
+
+
+def _first_party() -> Iterator[str]:
+    yield FIRST_PARTY.rstrip("\n")
+    for folder in sorted((ROOT / "plugins").glob("zoo-*")):
+        report = check_plugin(folder.name, without=WITHOUT.get(folder.name))
+        planned, passed, idle, left = (
+            report.counts.get(words, 0)
+            for words in ("planned", "passed", "not applicable", "opted out")
+        )
+        yield (
+            f"| `{folder.name}` | {planned} | {passed} | {idle} | {left} | {report.sample or 'all'} |"
+        )
 
 
 def _failed(report: Report) -> list[str]:
