@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import MetadataPathFinder
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["zoo.testing"]  # as an author of plugins has it
 
+#: what a finder of distributions can do
+FINDS = "find_distributions"
 # A shared machine's pauses are no fault of the code under test.
 settings.register_profile("zoo", deadline=None)
 settings.load_profile("zoo")
@@ -36,6 +41,19 @@ def isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
             del os.environ[key]
         else:
             os.environ[key] = value
+
+
+@pytest.fixture(autouse=True)
+def no_strangers_finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find distributions as Python finds them, which is how a process of zoo does.
+
+    Libraries that other tests import here bring finders of their own (the backport of
+    `importlib.metadata` does, and takes Python's away), and with those no listing is kept.
+    """
+    finds = staticmethod(MetadataPathFinder.find_distributions)
+    monkeypatch.setattr(PathFinder, FINDS, finds, raising=False)
+    kept = [one for one in sys.meta_path if one is PathFinder or not hasattr(one, FINDS)]
+    monkeypatch.setattr(sys, "meta_path", kept)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -267,6 +267,8 @@ class _Reach:
                 _check_finite(loss, terms)
                 trained = _either(trained, _touched(sum(terms.values()), parameters))
                 behind = _either(behind, _touched(output.logits.square().sum(), parameters))
+                if all(trained):
+                    break
         self.terms = tuple(terms)
         self.unused = tuple(name for (name, _), hit in zip(named, trained, strict=True) if not hit)
         self.head_params = sum(
