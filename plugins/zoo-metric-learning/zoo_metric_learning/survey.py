@@ -31,7 +31,7 @@ class Chosen:
     """A loss of the library that fits zoo's contract, and what its signature does not tell.
 
     Args:
-        library: the class's name.
+        class_name: the library's class's name.
         summary: one line.
         of: what it takes from the head.
         mined: whether a miner can choose its pairs.
@@ -41,7 +41,7 @@ class Chosen:
             value.
     """
 
-    library: str
+    class_name: str
     summary: str
     of: str = "embeddings"
     mined: bool = True
@@ -63,79 +63,79 @@ _SIDE = (0.0, 2.0)  # cosine distances lie within
 _SIZE = ("num_classes", "embedding_size")
 CHOSEN = {
     "angular": Chosen(
-        library="AngularLoss", summary="Bounds the angle at the negative of each triplet.",
+        class_name="AngularLoss", summary="Bounds the angle at the negative of each triplet.",
         bounds={"alpha": (1, 89)},
     ),
     "circle": Chosen(
-        library="CircleLoss", summary="Weights each similarity by how far it is from its optimum.",
+        class_name="CircleLoss", summary="Weights each similarity by how far it is from its optimum.",
         bounds={"m": (0.0, 1.0), "gamma": _POSITIVE},
     ),
     "contrastive": Chosen(
-        library="ContrastiveLoss", summary="Positive pairs near, negative pairs beyond a margin.",
+        class_name="ContrastiveLoss", summary="Positive pairs near, negative pairs beyond a margin.",
         bounds={"pos_margin": _SIDE, "neg_margin": _SIDE},
     ),
     "fast_ap": Chosen(
-        library="FastAPLoss", summary="Average precision of a histogram of distances.",
+        class_name="FastAPLoss", summary="Average precision of a histogram of distances.",
         mined=False, bounds={"num_bins": (2, 1000)},
     ),
     "lifted_structure": Chosen(
-        library="GeneralizedLiftedStructureLoss", summary="All positives against all negatives.",
+        class_name="GeneralizedLiftedStructureLoss", summary="All positives against all negatives.",
         bounds={"neg_margin": _SIDE, "pos_margin": _SIDE},
     ),
     "margin": Chosen(
-        library="MarginLoss", summary="A learnable boundary between positive and negative pairs.",
+        class_name="MarginLoss", summary="A learnable boundary between positive and negative pairs.",
         bounds={"margin": _SIDE, "nu": (0.0, 1e3), "beta": (0.0, 10.0)},
         left=("triplets_per_anchor", "num_classes"),
     ),
     "multi_similarity": Chosen(
-        library="MultiSimilarityLoss", summary="Weights pairs by their similarities to others.",
+        class_name="MultiSimilarityLoss", summary="Weights pairs by their similarities to others.",
         bounds={"alpha": _POSITIVE, "beta": _POSITIVE, "base": (-1.0, 1.0)},
     ),
     "nca": Chosen(
-        library="NCALoss", summary="Neighbourhood components analysis.",
+        class_name="NCALoss", summary="Neighbourhood components analysis.",
         bounds={"softmax_scale": (1e-3, 10.0)},
     ),
     "ntxent": Chosen(
-        library="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
+        class_name="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
         bounds={"temperature": (0.01, 10.0)},
     ),
     "snr_contrastive": Chosen(
-        library="SignalToNoiseRatioContrastiveLoss",
+        class_name="SignalToNoiseRatioContrastiveLoss",
         summary="Contrastive loss on the signal-to-noise ratio of embeddings.",
         bounds={"pos_margin": _SIDE, "neg_margin": _SIDE},
     ),
     "supcon": Chosen(
-        library="SupConLoss", summary="Supervised contrastive learning.",
+        class_name="SupConLoss", summary="Supervised contrastive learning.",
         bounds={"temperature": (0.01, 10.0)},
     ),
     "triplet": Chosen(
-        library="TripletMarginLoss", summary="An anchor nearer to its positive by a margin.",
+        class_name="TripletMarginLoss", summary="An anchor nearer to its positive by a margin.",
         bounds={"margin": _SIDE}, left=("triplets_per_anchor",),
     ),
     "tuplet_margin": Chosen(
-        library="TupletMarginLoss", summary="One positive against all negatives, by angles.",
+        class_name="TupletMarginLoss", summary="One positive against all negatives, by angles.",
         bounds={"margin": (0.0, 90.0), "scale": _POSITIVE},
     ),
     "arcface": Chosen(
-        library="ArcFaceLoss", summary="An angular margin, in degrees, on the label's similarity.",
+        class_name="ArcFaceLoss", summary="An angular margin, in degrees, on the label's similarity.",
         of="similarities", coupled=False, left=_SIZE,
         bounds={"margin": (0.0, 90.0), "scale": (1.0, 1e3)},
     ),
     "cosface": Chosen(
-        library="CosFaceLoss", summary="A margin on the cosine of the label's similarity.",
+        class_name="CosFaceLoss", summary="A margin on the cosine of the label's similarity.",
         of="similarities", coupled=False, left=_SIZE,
         bounds={"margin": (0.0, 2.0), "scale": (1.0, 1e3)},
     ),
     "normalized_softmax": Chosen(
-        library="NormalizedSoftmaxLoss", summary="Cross-entropy of tempered similarities.",
+        class_name="NormalizedSoftmaxLoss", summary="Cross-entropy of tempered similarities.",
         of="similarities", coupled=False, left=_SIZE, bounds={"temperature": (1e-3, 10.0)},
     ),
     "proxy_anchor": Chosen(
-        library="ProxyAnchorLoss", summary="Each class's centre against all samples of the batch.",
+        class_name="ProxyAnchorLoss", summary="Each class's centre against all samples of the batch.",
         of="similarities", left=_SIZE, bounds={"margin": (0.0, 1.0), "alpha": (1.0, 1e3)},
     ),
     "proxy_nca": Chosen(
-        library="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
+        class_name="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
         of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": (1e-3, 10.0)},
     ),
 }  # fmt: skip
@@ -181,7 +181,7 @@ def builder(
     if chosen is None or chosen.of != of:
         message = f"module {module!r} has no attribute {name!r}"
         raise AttributeError(message)
-    theirs = signature(chosen.library)
+    theirs = signature(chosen.class_name)
     defaults = {key: theirs[key] for key in theirs if key not in chosen.left} | {
         key: default for key, default in own.items() if key != "miner" or chosen.mined
     }
@@ -213,14 +213,14 @@ def survey() -> list[Record]:
     return [
         {
             "name": name,
-            "library": chosen.library,
+            "class": chosen.class_name,
             "summary": chosen.summary,
             "of": chosen.of,
             "mined": chosen.mined,
             "coupled": chosen.coupled,
             "options": {
                 parameter: option(parameter, default, chosen)
-                for parameter, default in signature(chosen.library).items()
+                for parameter, default in signature(chosen.class_name).items()
                 if parameter not in chosen.left
             },
         }
