@@ -103,7 +103,7 @@ def test_a_loss_on_embeddings_is_the_librarys_over_all_views_beside_cross_entrop
 ) -> None:
     output = embedded()
     terms = built(LOSSES[name], CONTEXT, weight=0.5)(output, batch())
-    theirs = getattr(losses, survey.CHOSEN[name].class_name)()
+    theirs = getattr(losses, survey.CHOSEN[name].theirs)()
     flat, labels = of(output).flatten(0, 1), TARGET.repeat_interleave(VIEWS)
     torch.testing.assert_close(terms[name], 0.5 * theirs(flat, labels))
     torch.testing.assert_close(terms["ce"], F.cross_entropy(output.logits, TARGET))
@@ -135,7 +135,7 @@ def test_every_miner_fits_every_loss_that_offers_it(name: str, miner: str) -> No
         "triplet_margin": miners.TripletMarginMiner,
     }[miner]()
     flat, labels = of(output).flatten(0, 1), TARGET.repeat_interleave(VIEWS)
-    loss = getattr(losses, survey.CHOSEN[name].class_name)()
+    loss = getattr(losses, survey.CHOSEN[name].theirs)()
     torch.testing.assert_close(found, loss(flat, labels, theirs(flat, labels)))
 
 
@@ -191,9 +191,7 @@ def test_a_loss_on_similarities_is_the_librarys_with_the_heads_weights(name: str
     module = head()
     output = module(features(1))
     found = built(LOSSES[name], CONTEXT)(output, batch())[name]
-    theirs = getattr(losses, survey.CHOSEN[name].class_name)(
-        num_classes=CLASSES, embedding_size=WIDTH
-    )
+    theirs = getattr(losses, survey.CHOSEN[name].theirs)(num_classes=CLASSES, embedding_size=WIDTH)
     weights = module.get_parameter("centers").detach()[:, 0]
     with torch.no_grad():
         if hasattr(theirs, "W"):

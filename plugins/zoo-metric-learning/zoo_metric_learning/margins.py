@@ -54,7 +54,7 @@ class Margins(nn.Module):
         reducer: dict[str, Any] = {} if self.coupled else {"reducer": reducers.DoNothingReducer()}
         # Else it would draw weights, from the generator that the head is drawn from.
         with torch.random.fork_rng(devices=[]):
-            made = getattr(losses, CHOSEN[name].class_name)(
+            made = getattr(losses, CHOSEN[name].theirs)(
                 num_classes=context.classes,
                 embedding_size=context.classes,
                 distance=_GivenSquares() if squares else _Given(),
@@ -83,7 +83,7 @@ class Margins(nn.Module):
 
 def _default_distance(name: str) -> object:
     """What the library's class measures by, asked of the class as it is without an instance."""
-    library = getattr(losses, CHOSEN[name].class_name)
+    library = getattr(losses, CHOSEN[name].theirs)
     return library.get_default_distance(library)
 
 

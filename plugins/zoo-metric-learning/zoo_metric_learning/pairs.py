@@ -47,7 +47,7 @@ class Pairs(nn.Module):
         """Build the library's loss and miner."""
         super().__init__()
         self.name, self.weight, self.pairs = name, weight, pairs
-        self.metric = getattr(losses, CHOSEN[name].class_name)(**options)
+        self.metric = getattr(losses, CHOSEN[name].theirs)(**options)
         self.miner = _MINERS[miner]() if miner != "none" else None
 
     def forward(self, output: zoo.HeadOutput, batch: zoo.Batch) -> dict[str, Tensor]:

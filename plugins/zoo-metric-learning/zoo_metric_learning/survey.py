@@ -31,7 +31,7 @@ class Chosen:
     """A loss of the library that fits zoo's contract, and what its signature does not tell.
 
     Args:
-        class_name: the library's class's name.
+        theirs: the library's class's name.
         summary: one line.
         of: what it takes from the head.
         mined: whether a miner can choose its pairs.
@@ -41,7 +41,7 @@ class Chosen:
             value.
     """
 
-    class_name: str
+    theirs: str
     summary: str
     of: str = "embeddings"
     mined: bool = True
@@ -63,79 +63,79 @@ _SIDE = (0.0, 2.0)  # cosine distances lie within
 _SIZE = ("num_classes", "embedding_size")
 CHOSEN = {
     "angular": Chosen(
-        class_name="AngularLoss", summary="Bounds the angle at the negative of each triplet.",
+        theirs="AngularLoss", summary="Bounds the angle at the negative of each triplet.",
         bounds={"alpha": (1, 89)},
     ),
     "circle": Chosen(
-        class_name="CircleLoss", summary="Weights each similarity by how far it is from its optimum.",
+        theirs="CircleLoss", summary="Weights each similarity by how far it is from its optimum.",
         bounds={"m": (0.0, 1.0), "gamma": _POSITIVE},
     ),
     "contrastive": Chosen(
-        class_name="ContrastiveLoss", summary="Positive pairs near, negative pairs beyond a margin.",
+        theirs="ContrastiveLoss", summary="Positive pairs near, negative pairs beyond a margin.",
         bounds={"pos_margin": _SIDE, "neg_margin": _SIDE},
     ),
     "fast_ap": Chosen(
-        class_name="FastAPLoss", summary="Average precision of a histogram of distances.",
+        theirs="FastAPLoss", summary="Average precision of a histogram of distances.",
         mined=False, bounds={"num_bins": (2, 1000)},
     ),
     "lifted_structure": Chosen(
-        class_name="GeneralizedLiftedStructureLoss", summary="All positives against all negatives.",
+        theirs="GeneralizedLiftedStructureLoss", summary="All positives against all negatives.",
         bounds={"neg_margin": _SIDE, "pos_margin": _SIDE},
     ),
     "margin": Chosen(
-        class_name="MarginLoss", summary="A learnable boundary between positive and negative pairs.",
+        theirs="MarginLoss", summary="A learnable boundary between positive and negative pairs.",
         bounds={"margin": _SIDE, "nu": (0.0, 1e3), "beta": (0.0, 10.0)},
         left=("triplets_per_anchor", "num_classes"),
     ),
     "multi_similarity": Chosen(
-        class_name="MultiSimilarityLoss", summary="Weights pairs by their similarities to others.",
+        theirs="MultiSimilarityLoss", summary="Weights pairs by their similarities to others.",
         bounds={"alpha": _POSITIVE, "beta": _POSITIVE, "base": (-1.0, 1.0)},
     ),
     "nca": Chosen(
-        class_name="NCALoss", summary="Neighbourhood components analysis.",
+        theirs="NCALoss", summary="Neighbourhood components analysis.",
         bounds={"softmax_scale": (1e-3, 10.0)},
     ),
     "ntxent": Chosen(
-        class_name="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
+        theirs="NTXentLoss", summary="SimCLR's normalised, temperature-scaled cross-entropy.",
         bounds={"temperature": (0.01, 10.0)},
     ),
     "snr_contrastive": Chosen(
-        class_name="SignalToNoiseRatioContrastiveLoss",
+        theirs="SignalToNoiseRatioContrastiveLoss",
         summary="Contrastive loss on the signal-to-noise ratio of embeddings.",
         bounds={"pos_margin": _SIDE, "neg_margin": _SIDE},
     ),
     "supcon": Chosen(
-        class_name="SupConLoss", summary="Supervised contrastive learning.",
+        theirs="SupConLoss", summary="Supervised contrastive learning.",
         bounds={"temperature": (0.01, 10.0)},
     ),
     "triplet": Chosen(
-        class_name="TripletMarginLoss", summary="An anchor nearer to its positive by a margin.",
+        theirs="TripletMarginLoss", summary="An anchor nearer to its positive by a margin.",
         bounds={"margin": _SIDE}, left=("triplets_per_anchor",),
     ),
     "tuplet_margin": Chosen(
-        class_name="TupletMarginLoss", summary="One positive against all negatives, by angles.",
+        theirs="TupletMarginLoss", summary="One positive against all negatives, by angles.",
         bounds={"margin": (0.0, 90.0), "scale": _POSITIVE},
     ),
     "arcface": Chosen(
-        class_name="ArcFaceLoss", summary="An angular margin, in degrees, on the label's similarity.",
+        theirs="ArcFaceLoss", summary="An angular margin, in degrees, on the label's similarity.",
         of="similarities", coupled=False, left=_SIZE,
         bounds={"margin": (0.0, 90.0), "scale": (1.0, 1e3)},
     ),
     "cosface": Chosen(
-        class_name="CosFaceLoss", summary="A margin on the cosine of the label's similarity.",
+        theirs="CosFaceLoss", summary="A margin on the cosine of the label's similarity.",
         of="similarities", coupled=False, left=_SIZE,
         bounds={"margin": (0.0, 2.0), "scale": (1.0, 1e3)},
     ),
     "normalized_softmax": Chosen(
-        class_name="NormalizedSoftmaxLoss", summary="Cross-entropy of tempered similarities.",
+        theirs="NormalizedSoftmaxLoss", summary="Cross-entropy of tempered similarities.",
         of="similarities", coupled=False, left=_SIZE, bounds={"temperature": (1e-3, 10.0)},
     ),
     "proxy_anchor": Chosen(
-        class_name="ProxyAnchorLoss", summary="Each class's centre against all samples of the batch.",
+        theirs="ProxyAnchorLoss", summary="Each class's centre against all samples of the batch.",
         of="similarities", left=_SIZE, bounds={"margin": (0.0, 1.0), "alpha": (1.0, 1e3)},
     ),
     "proxy_nca": Chosen(
-        class_name="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
+        theirs="ProxyNCALoss", summary="Neighbourhood components analysis against the centres.",
         of="similarities", coupled=False, left=_SIZE, bounds={"softmax_scale": (1e-3, 10.0)},
     ),
 }  # fmt: skip
@@ -181,7 +181,7 @@ def builder(
     if chosen is None or chosen.of != of:
         message = f"module {module!r} has no attribute {name!r}"
         raise AttributeError(message)
-    theirs = signature(chosen.class_name)
+    theirs = signature(chosen.theirs)
     defaults = {key: theirs[key] for key in theirs if key not in chosen.left} | {
         key: default for key, default in own.items() if key != "miner" or chosen.mined
     }
@@ -213,14 +213,14 @@ def survey() -> list[Record]:
     return [
         {
             "name": name,
-            "class": chosen.class_name,
+            "class": chosen.theirs,
             "summary": chosen.summary,
             "of": chosen.of,
             "mined": chosen.mined,
             "coupled": chosen.coupled,
             "options": {
                 parameter: option(parameter, default, chosen)
-                for parameter, default in signature(chosen.class_name).items()
+                for parameter, default in signature(chosen.theirs).items()
                 if parameter not in chosen.left
             },
         }
