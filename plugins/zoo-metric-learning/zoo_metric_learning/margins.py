@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from zoo_metric_learning.library import distances, losses, reducers
 from zoo_metric_learning.pairs import class_indices
 from zoo_metric_learning.survey import CHOSEN, builder
+from zoo_metric_learning.wrapped import distances, losses, reducers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

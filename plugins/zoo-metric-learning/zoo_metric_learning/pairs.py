@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
-from zoo_metric_learning.library import losses, miners
 from zoo_metric_learning.survey import CHOSEN, builder
+from zoo_metric_learning.wrapped import losses, miners
 
 if TYPE_CHECKING:
     from collections.abc import Callable

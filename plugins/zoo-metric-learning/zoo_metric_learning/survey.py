@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_metric_learning.library import losses
+from zoo_metric_learning.wrapped import losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
