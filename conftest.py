@@ -43,7 +43,7 @@ def isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
             os.environ[key] = value
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_strangers_finders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Find distributions as Python finds them, which is how a process of zoo does.
 

@@ -42,6 +42,8 @@ COMMANDS = [
     "--registry nowhere.toml",
 ]
 
+pytestmark = pytest.mark.usefixtures("no_strangers_finders")
+
 
 def test_every_command_prints_the_same_kept_and_made_anew(shelf: Shelf) -> None:
     shelf.alone()

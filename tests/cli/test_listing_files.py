@@ -26,6 +26,8 @@ shelf = pytest.fixture(shelves.shelf)
 
 OWN = 'schema = 1\n[entries.mine]\nspec = "resnet18+linear+ce"\nlr = 0.1\n'
 
+pytestmark = pytest.mark.usefixtures("no_strangers_finders")
+
 
 def test_registry_files_of_the_users_own_are_read_each_time(shelf: Shelf) -> None:
     shelf.alone()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 shelf = pytest.fixture(shelves.shelf)
 
+pytestmark = pytest.mark.usefixtures("no_strangers_finders")
+
 
 @pytest.fixture
 def fifty(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -31,6 +31,8 @@ import zoo
 with open(pathlib.Path(__file__).with_name("imported"), "a") as stream:
     print(__name__, file=stream)
 
+pytestmark = pytest.mark.usefixtures("no_strangers_finders")
+
 
 @zoo.hookimpl
 def zoo_losses():
