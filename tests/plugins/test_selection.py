@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 shelf = pytest.fixture(shelves.shelf)
 
 #: says that it was imported
+pytestmark = pytest.mark.usefixtures("no_strangers_finders")
+
 MODULE = """
 import pathlib
 import zoo
@@ -31,7 +33,6 @@ import zoo
 with open(pathlib.Path(__file__).with_name("imported"), "a") as stream:
     print(__name__, file=stream)
 
-pytestmark = pytest.mark.usefixtures("no_strangers_finders")
 
 
 @zoo.hookimpl
