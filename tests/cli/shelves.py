@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from tests.plugins.conftest import Site
 from zoo import index
 from zoo.cli import listing, main
 from zoo.plugins import basis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: code, output, errors
 Told = tuple[object, str, str]
@@ -106,14 +109,16 @@ class Shelf(Site):
 
 def shelf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shelf:
+) -> Iterator[Shelf]:
     monkeypatch.setattr(basis, "_YOUNG", 0)  # all that a test writes is young
     monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "config"))
     for name in ("site", "empty", "config"):
         (tmp_path / name).mkdir()
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.chdir(tmp_path / "empty")
-    return Shelf(tmp_path / "site", monkeypatch, capsys)
+    index.catalog.cache_clear()
+    yield Shelf(tmp_path / "site", monkeypatch, capsys)
+    index.catalog.cache_clear()  # what the shelf offers is gone
 
 
 def add_nets(shelf: Shelf) -> Path:

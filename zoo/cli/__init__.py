@@ -30,7 +30,7 @@ COMMANDS = {
     "eval": "Measure a finished run on labelled images.",
     "predict": "Classify images with a finished run.",
     "bench": "Measure how fast a run would be, and what would hold it up.",
-    "plugins": "Show the installed plugins and what became of them; write one.",
+    "plugins": "Show the installed plugins; add, remove, disable, check or write one.",
     "prefer": "Say which component a shared name shall mean.",
     "data": "Show and clear what zoo keeps of images and weights.",
     "doctor": "Check versions, devices, caches and plugins.",

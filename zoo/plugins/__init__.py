@@ -2,7 +2,9 @@
 
 ::
 
+    selection       which plugins may come in, and what keeps one out
     distributions   installed distributions that offer something      → Source
+    requirements    whether what a plugin requires is installed: by metadata
     child           one plugin, imported and asked in its own process → record (JSON types)
     door            what a plugin may bring in                        → complaints
     children        runs those processes: time limit, captured output
