@@ -124,6 +124,7 @@ ELSEWHERE = {
     "bad_images": "tests/corridor/test_bad_input.py",
     "balance": "tests/training/test_order.py",
     "deterministic": "tests/training/test_device.py",
+    "probe.folds": "tests/training/test_sweep.py",
     "checkpoint.seconds": "tests/corridor/test_going_on.py",
     "checkpoint.steps": "tests/corridor/test_going_on.py",
 }
@@ -218,3 +219,8 @@ def test_settings_that_one_reason_silences_share_a_line(run: Any) -> None:  # no
     assert views == (
         "settings: views.cached=4 has no effect here: one view of each image is trained on"
     )
+
+
+def test_folds_that_judge_no_sweep_are_said_to_do_nothing(run: Any) -> None:  # noqa: ANN401 - a fixture
+    found, _ = run(KINDS["probe in epochs"], {"probe.folds": 3})
+    assert "probe.folds=3 has no effect here: there is no probe.sweep to judge" in found.notes()[-1]

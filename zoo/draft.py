@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo import hot, idle, installed, registry, runfolder
+from zoo import grid, hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
 from zoo.errors import Mismatch, PluginFault, Refused, UsageError
-from zoo.grid import HELD_OUT
 from zoo.index import Catalog, catalog, load_target
 from zoo.machine import cores
 from zoo.options import problems
@@ -249,7 +248,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
     )
     if plan["probe.sweep"] and not _judges(plan, dataset)[1]:
         raise UsageError(
-            "probe.sweep holds out a fifth of each class, and no class has images enough for it.",
+            "probe.sweep holds out images of each class, and no class has images enough for it.",
             hint="Leave probe.sweep out, or add images: three of a class, at least.",
         )
     plan = settle(
@@ -275,7 +274,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
 
 def _judges(plan: Plan, dataset: Dataset) -> tuple[int, int]:
     """How many classes have images that judge a sweep's settings, and how many images those are."""
-    held = dataset.held_out(int(plan["seed"]), HELD_OUT)
+    held = dataset.folds(int(plan["seed"]), grid.folds(plan.settings)) >= 0
     return len(set(dataset.targets[dataset.rows("train")][held].tolist())), int(held.sum())
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 #: names by which a probe that is the only phase may be told the same thing (see `zoo.phases`)
 _TWICE = ("epochs", "lr", "weight_decay", "batch_size")
-_OF_PROBES = (*(f"probe.{name}" for name in _TWICE), "probe.solver", "probe.sweep", "views.cached")
+_OF_PROBES = (
+    *(f"probe.{name}" for name in (*_TWICE, "solver", "sweep", "folds")),
+    "views.cached",
+)
 _DRAWN = ("augment.crop_min", "augment.flip", "augment.jitter")
 
 #: whether a rule holds, the settings that do nothing then, and why
@@ -83,6 +86,7 @@ def _probe(plan: Plan, probe: PhasePlan, *, last: bool) -> Iterator[_Rule]:
     swept = {name for one in grid.parse(str(plan["probe.sweep"] or "")) for name in one}
     for name in sorted(swept):
         yield True, tuple(f"{prefix}{name}" for prefix in names), f"probe.sweep chooses the {name}"
+    yield not swept, ("probe.folds",), "there is no probe.sweep to judge"
     if not last:
         return
     for name in _TWICE:

@@ -86,7 +86,7 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     if sweep and "held_out" in sweep:
         said.append(
             f"sweep: the best of {len(sweep['settings'])} settings on {sweep['held_out']} held-out "
-            f"training images, by cross-entropy: {_setting(sweep['chosen'])}"
+            f"training images{_in_folds(sweep)}, by cross-entropy: {_setting(sweep['chosen'])}"
         )
     said += [
         f"vacuous: the loss term {name} was zero in every step of the {phase['name']} phase"
@@ -94,6 +94,11 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
         for name in phase["vacuous_terms"]
     ]
     return said
+
+
+def _in_folds(sweep: Mapping[str, Any]) -> str:
+    folds = sweep.get("folds", 1)
+    return f" in {folds} folds" if folds > 1 else ""
 
 
 def _setting(setting: Mapping[str, float]) -> str:

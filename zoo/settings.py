@@ -61,8 +61,14 @@ SETTINGS: dict[str, Option] = {
     "probe.sweep": Option(
         type="str",
         default="",
-        help="settings of the probe to choose from on a held-out fifth of the training part:"
+        help="settings of the probe to choose from on held-out images of the training part:"
         " lr:1e-4..1e-2,weight_decay:1/10 tries 5 x 2",
+    ),
+    "probe.folds": _whole(
+        "folds of the training part that a sweep is judged by; 1: a fifth is held out once; when"
+        " not given, 5 with probe.solver=lbfgs, else 1",
+        1,
+        20,
     ),
     # the optimiser
     "optimizer": _choice("the optimiser", "auto", "adamw", "sgd"),

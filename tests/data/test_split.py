@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.data.rows import Row
-from zoo.data.split import assign, digests, findings
+from zoo.data.split import assign, digests, findings, folds
 
 
 def sha(text: object) -> str:
@@ -96,3 +96,40 @@ def test_findings_name_duplicates_conflicts_and_leaks() -> None:
     assert [(copies.names, copies.splits) for copies in found.leaks] == [
         (("a4", "b2"), ("train", "val"))
     ]
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(), st.integers(2, 9))
+def test_folds_share_every_class_and_all_images_evenly(
+    counts: list[int], seed: int, count: int
+) -> None:
+    labels = [f"class{place}" for place, number in enumerate(counts) for _ in range(number)]
+    found = folds(labels, [sha(row) for row in range(len(labels))], seed=seed, count=count)
+    for place, number in enumerate(counts):
+        own = [fold for fold, label in zip(found, labels, strict=True) if label == f"class{place}"]
+        if number == 1:
+            assert own == [-1]  # nobody would be left to learn it from
+            continue
+        sizes = [own.count(fold) for fold in range(count)]
+        assert (sum(sizes), max(sizes) - min(sizes) <= 1) == (number, True)
+    sizes = [found.count(fold) for fold in range(count)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_row_keeps_its_fold_whatever_the_order_of_rows_and_another_seed_gives_others() -> None:
+    rows = [(f"class{row % 3}", sha(row)) for row in range(90)]
+    one = dict(zip(rows, folds(*zip(*rows, strict=True), seed=3, count=5), strict=True))
+    rows.sort(key=lambda row: row[1])
+    assert one == dict(zip(rows, folds(*zip(*rows, strict=True), seed=3, count=5), strict=True))
+    assert one != dict(zip(rows, folds(*zip(*rows, strict=True), seed=4, count=5), strict=True))
+
+
+def test_copies_are_in_one_fold_and_what_is_in_doubt_in_none() -> None:
+    labels = ["a"] * 6 + ["b"] * 4 + ["c"] * 2
+    names = [*"xxyzuu", "x", "p", "q", "", "same", "same"]
+    found = folds(labels, names, seed=0, count=2)
+    assert found[4] == found[5] >= 0
+    assert found[0] == found[1] == found[6] == -1  # under two classes
+    assert found[9] == -1  # unreadable
+    assert found[10:] == [-1, -1]  # a class of copies of one image always trains
+    assert {found[2], found[3], found[4]} == {found[7], found[8]} == {0, 1}

@@ -93,14 +93,14 @@ def test_heads_that_are_trained_together_are_those_that_are_trained_alone(
 ) -> None:
     compared = []
 
-    def states(part: Session, phases: Any, prepare: Any) -> Any:  # noqa: ANN401 - as the room has it
-        together = original(part, phases, prepare)
-        alone = sweep._one_by_one(part, phases, prepare, warm=False)  # noqa: SLF001 - the other way
-        for one, other in zip(together, alone, strict=True):
-            for key, value in one.items():
+    def states(*given: Any) -> Any:  # noqa: ANN401 - as the room has it
+        together = {trained[:2]: trained[2] for trained in original(*given)}
+        alone = sweep._one_by_one(*given)  # noqa: SLF001 - the other way
+        for place, fold, other in alone:
+            for key, value in together[place, fold].items():
                 assert value.numpy() == pytest.approx(other[key].numpy(), rel=2e-3, abs=2e-5), key
                 compared.append(key)
-        return together
+        return [(*place, state) for place, state in together.items()]
 
     original = sweep._states  # noqa: SLF001 - watched
     monkeypatch.setattr(sweep, "_states", states)
@@ -114,7 +114,7 @@ def test_settings_that_do_not_fit_into_memory_at_once_are_trained_in_groups(
     images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = swept(train(images, tmp_path / "a", probe__sweep=FOUR))
-    monkeypatch.setattr("zoo.training.heads._NUMBERS", 60)
+    monkeypatch.setattr("zoo.training.heads.NUMBERS", 60)
     parts = swept(train(images, tmp_path / "b", probe__sweep=FOUR))
     assert [one["loss"] for one in parts["settings"]] == pytest.approx(
         [one["loss"] for one in whole["settings"]], abs=2e-6
@@ -174,6 +174,59 @@ def test_a_solvers_decay_is_chosen_too(images: Path, tmp_path: Path, train: Trai
     assert all(math.isfinite(one["loss"]) for one in found["settings"])
     (phase,) = done.summary["train"]["phases"]
     assert phase["solver"]["weight_decay"] == found["chosen"]["weight_decay"]
+    # Four images a class, five folds: each image is held out once.
+    assert (found["folds"], found["held_out"], found["trained_on"]) == (5, 12, 10)
+    assert "on 12 held-out training images in 5 folds" in "\n".join(
+        report.lines(done.summary, done.folder)
+    )
+    plain = train(images, tmp_path / "b", **{**SOLVED, "probe__sweep": "", **found["chosen"]})
+    a, b = tensors(done), tensors(plain)
+    assert all(a[name].equal(b[name]) for name in b)
+
+
+def test_folds_that_are_solved_for_together_are_those_that_are_solved_for_alone(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tolerance in ("solve.TOLERANCE", "solve.ROUGH"):
+        monkeypatch.setattr(f"zoo.training.{tolerance}", 1e-6)
+    for balance in ("none", "weights"):
+        given = {**SOLVED, "balance": balance}
+        together = swept(train(images, tmp_path / f"together {balance}", **given))
+        with monkeypatch.context() as patch:
+            patch.setattr("zoo.training.path.along", failing)
+            notes = Notes()
+            alone = swept(train(images, tmp_path / f"alone {balance}", listener=notes, **given))
+        assert any("one setting after the other" in line for line in notes.told)
+        for one, other in zip(together["settings"], alone["settings"], strict=True):
+            # The weaker the decay, the farther apart two gradients of 1e-6 may lie.
+            assert one["loss"] == pytest.approx(other["loss"], rel=1e-3, abs=2e-6)
+            assert one["top1"] == other["top1"]
+        assert together["chosen"] == alone["chosen"]
+
+
+def failing(*_: object, **_more: object) -> Iterator[Any]:
+    raise RuntimeError("no such pass")
+    yield
+
+
+@pytest.mark.parametrize("folds", [1, 2, 3])
+def test_the_images_that_judge_are_those_of_the_folds_asked_for(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, folds: int
+) -> None:
+    seen: list[int] = []
+    original = sweep._judged  # noqa: SLF001 - watched
+
+    def judged(session: Session, held: sweep.Held, state: Any) -> Any:  # noqa: ANN401
+        seen.append(len(held.target))
+        return original(session, held, state)
+
+    monkeypatch.setattr(sweep, "_judged", judged)
+    done = train(images, tmp_path / "a", probe__sweep=FOUR, probe__folds=folds)
+    found = swept(done)
+    assert found["folds"] == folds
+    assert found["held_out"] == (3 if folds == 1 else 12)
+    assert len(seen) == 4 * folds
+    assert sum(seen) == 4 * found["held_out"]
 
 
 def test_a_setting_that_diverges_is_never_chosen(
@@ -182,10 +235,9 @@ def test_a_setting_that_diverges_is_never_chosen(
     original = sweep._states  # noqa: SLF001 - watched
 
     def spoilt(*given: Any) -> Any:  # noqa: ANN401 - as the room has it
-        states = original(*given)
-        for place in spoils:
-            states[place] = {name: one * math.nan for name, one in states[place].items()}
-        return states
+        for place, fold, state in original(*given):
+            factor = math.nan if place in spoils else 1
+            yield place, fold, {name: one * factor for name, one in state.items()}
 
     monkeypatch.setattr(sweep, "_states", spoilt)
     spoils = [0, 3]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import encoding
-from zoo.data.split import Copies, Findings, assign, digests, findings
+from zoo.data.split import HELD_OUT, Copies, Findings, assign, digests, findings, folds
 from zoo.data.table import read_table
 
 if TYPE_CHECKING:
@@ -92,16 +92,20 @@ class Dataset:
         """The first of the images that were left out since the set was another."""
         return _some([f"{name} ({why})" for name, why in self.skipped[len(since.skipped) :]])
 
-    def held_out(self, seed: int, share: float) -> NDArray[np.bool_]:
-        """Which of the training part's images `[n]` a choice of settings is to be judged by.
+    def folds(self, seed: int, count: int) -> NDArray[np.int64]:
+        """Which fold holds out each of the training part's images `[n]`, from 0; -1 for none.
 
-        As a validation part is taken: a share of each class, copies together. A class with few
-        images may have none.
+        Settings are judged by what is held out. One fold is taken as a validation part is, a share
+        of each class, copies together; several are stratified, and between them hold out every
+        image but those in doubt, and the only one of a class.
         """
         rows = self.rows("train")
         labels = [self.table.rows[row].label for row in rows]
         names = [self.digests[row] for row in rows]
-        return np.array(assign(labels, names, seed=seed, val_fraction=share)) == "val"
+        if count > 1:
+            return np.array(folds(labels, names, seed=seed, count=count), np.int64)
+        splits = assign(labels, names, seed=seed, val_fraction=HELD_OUT)
+        return np.where(np.array(splits) == "val", 0, -1)
 
     def with_splits(self, splits: tuple[str, ...]) -> Dataset:
         """The same rows, split as another time."""

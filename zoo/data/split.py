@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from zoo.data.rows import Row
 
 
+#: share of each class that is held out where settings are judged by one fold alone
+HELD_OUT = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Copies:
     """Rows with the same bytes: a duplicate, a conflict or a leak.
@@ -102,23 +106,47 @@ def assign(
         seed: another seed gives another split.
         val_fraction: the share that validates, 0 to below 1.
     """
-    by_digest: dict[str, set[str]] = defaultdict(set)
-    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row, (label, digest) in enumerate(zip(labels, digests, strict=True)):
-        by_digest[digest].add(label)
-        groups[label][digest].append(row)
+    groups, doubtful = _groups(labels, digests)
     splits = ["train"] * len(labels)
     for members in groups.values():
         total = sum(len(rows) for rows in members.values())
         room = min(math.floor(val_fraction * total + 0.5), total - 1)
         for digest in sorted(members, key=lambda digest: _rank(seed, digest)):
-            doubtful = not digest or len(by_digest[digest]) > 1
-            if doubtful or len(members[digest]) > room:
+            if digest in doubtful or len(members[digest]) > room:
                 continue
             room -= len(members[digest])
             for row in members[digest]:
                 splits[row] = "val"
     return splits
+
+
+def folds(labels: Sequence[str], digests: Sequence[str], *, seed: int, count: int) -> list[int]:
+    """Which of `count` folds each row is in, from 0; -1 for a row that is held out by none.
+
+    Stratified: groups of copies are ranked as at the top of this file, and each goes to the fold
+    with the fewest images of its class, then of all. Every class keeps an image for training
+    whichever fold is held out; rows in doubt, or without a digest, always train.
+
+    Args:
+        labels: each row's label.
+        digests: each row's digest.
+        seed: another seed gives other folds.
+        count: at least 2.
+    """
+    groups, doubtful = _groups(labels, digests)
+    found, sizes = [-1] * len(labels), [0] * count
+    for label in sorted(groups):
+        members = {one: rows for one, rows in groups[label].items() if one not in doubtful}
+        if len(groups[label]) < 2:  # noqa: PLR2004 - without its only group nothing would be left
+            continue
+        own = [0] * count
+        for digest in sorted(members, key=lambda digest: _rank(seed, digest)):
+            fold = min(range(count), key=lambda place: (own[place], sizes[place], place))
+            own[fold] += len(members[digest])
+            sizes[fold] += len(members[digest])
+            for row in members[digest]:
+                found[row] = fold
+    return found
 
 
 def findings(rows: Sequence[Row], digests: Sequence[str], splits: Sequence[str]) -> Findings:
@@ -148,6 +176,18 @@ def findings(rows: Sequence[Row], digests: Sequence[str], splits: Sequence[str])
         conflicts=tuple(x for x in copies if len(x.labels) > 1),
         leaks=tuple(x for x in copies if "train" in x.splits and len(x.splits) > 1),
     )
+
+
+def _groups(
+    labels: Sequence[str], digests: Sequence[str]
+) -> tuple[dict[str, dict[str, list[int]]], set[str]]:
+    """Rows by label and digest; and digests in doubt: none, or of bytes under several labels."""
+    by_digest: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, (label, digest) in enumerate(zip(labels, digests, strict=True)):
+        by_digest[digest].add(label)
+        groups[label][digest].append(row)
+    return groups, {"", *(one for one, found in by_digest.items() if len(found) > 1)}
 
 
 def _rank(seed: int, digest: str) -> bytes:

@@ -11,80 +11,54 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.data import draws
 from zoo.training import optimise
 from zoo.training.gradients import batch_of
 from zoo.training.order import batches, epoch_order
+from zoo.training.stacked import Both, losses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from zoo.contracts import Batch
     from zoo.training.fit import Task
     from zoo.training.optimise import Recipe
 
 #: numbers that are trained at the same time, at most: with their gradients, their averages and what
 #: an update makes of them that is seven times as many in float32, 1 GB
-_NUMBERS = 2**25
+NUMBERS = 2**25
 #: those of `torch.optim.AdamW`
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
-class _Both(nn.Module):
-    """A head and its loss as one module, so that one call replaces the tensors of both."""
-
-    def __init__(self, head: nn.Module, loss: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-        self.loss = loss
-
-    def forward(self, features: Tensor, batch: Batch) -> Tensor:
-        """Features `[B, V, D]` → the total loss, a scalar."""
-        terms = self.loss(self.head(features), batch)
-        return torch.stack([term.float() for term in terms.values()]).sum()
-
-
 def train_together(
-    task: Task, recipes: Sequence[Recipe], pause: Callable[[], None], told: Callable[[int], None]
-) -> list[dict[str, Tensor]]:
-    """The head's state after training with each of the recipes; the head itself stays as it is.
+    task: Task, recipes: Sequence[Recipe], pause: Callable[[], None]
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Each recipe's place and the head's state after training with it; the head stays as it is.
+
+    Only the heads of one pass are held at a time: `NUMBERS` numbers, or one head.
 
     Args:
         task: a probe's; its own recipe says how many steps there are.
         recipes: differing in rates and decay alone.
         pause: called between steps; may raise to stop.
-        told: called with the number of heads of each pass that is done.
 
     Raises:
         Exception: whatever code of a head or a loss raises that cannot be vectorised.
     """
     numbers = sum(p.numel() for group in task.learner.groups.values() for _, p in group)
-    at_once = max(1, _NUMBERS // max(1, numbers))
-    found: list[dict[str, Tensor]] = []
+    at_once = max(1, NUMBERS // max(1, numbers))
     for start in range(0, len(recipes), at_once):
-        some = recipes[start : start + at_once]
-        found += _train(task, some, pause)
-        told(len(some))
-    return found
+        yield from enumerate(_train(task, recipes[start : start + at_once], pause), start)
 
 
 def _train(
     task: Task, recipes: Sequence[Recipe], pause: Callable[[], None]
 ) -> list[dict[str, Tensor]]:
     phase, device = task.phase, task.learner.device
-    both = _Both(task.learner.trained, task.learner.loss).train()
+    both = Both(task.learner.trained, task.learner.loss).train()
     stack = _Stack.of(both, task, recipes)
-
-    def losses(features: Tensor, batch: Batch) -> Tensor:
-        def one(trained: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> Tensor:
-            tensors = {**trained, **buffers}
-            found: Tensor = torch.func.functional_call(both, tensors, (features, batch))
-            return found
-
-        # The same dropout for all: what each would have drawn alone.
-        return torch.func.vmap(one, randomness="same")(stack.trained, stack.buffers)  # type: ignore[no-any-return]
 
     step = 0
     for epoch in range(phase.epochs):
@@ -94,7 +68,8 @@ def _train(
             pause()
             device.seed(int(draws.bits(phase.seed, f"{phase.name}/torch", step)) >> 1)
             with device.autocast():
-                total = losses(task.feed.batch(epoch, samples), batch_of(task, samples)).sum()
+                inputs, batch = task.feed.batch(epoch, samples), batch_of(task, samples)
+                total = losses(both, stack.trained, stack.buffers, inputs, batch).sum()
             stack.update(torch.autograd.grad(total, [*stack.trained.values()]), step)
             step += 1
     return stack.heads()
@@ -123,7 +98,7 @@ class _Stack:
     squares: list[Tensor]
 
     @staticmethod
-    def of(both: _Both, task: Task, recipes: Sequence[Recipe]) -> _Stack:
+    def of(both: Both, task: Task, recipes: Sequence[Recipe]) -> _Stack:
         """S copies of what the task would train."""
         count, device = len(recipes), task.learner.device.torch
 

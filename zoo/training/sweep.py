@@ -1,11 +1,12 @@
 """Which settings a probe is trained with, where it has several to choose from (`probe.sweep`).
 
-A fifth of each class of the training part is held out (copies of an image stay together; see
-`zoo.data.split`), a head is trained on the rest with each of the settings, and the setting whose
-head gives the held-out images the least cross-entropy is the one that the whole training part is
-then trained with. Of few images the cross-entropy tells more than the accuracy, which many settings
-share. No image of the validation or the test part is looked at. All of it is a function of the seed
-and the features: a run that was stopped meanwhile chooses again, and the same.
+A fold of the training part is held out (stratified, copies of an image stay together; see
+`zoo.data.split`), a head is trained on the rest with each of the settings, and so for each fold;
+the setting whose heads give the held-out images the least cross-entropy is the one that the whole
+training part is then trained with. Of few images the cross-entropy tells more than the accuracy,
+which many settings share. No image of the validation or the test part is looked at. All of it is a
+function of the seed and the features: a run that was stopped meanwhile chooses again, and the same.
+Heads are judged as they come, and none is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
 from zoo import grid
 from zoo.errors import Diverged, ZooError
-from zoo.training import fit, solve, threads
+from zoo.training import fit, path, solve, threads
 from zoo.training.heads import train_together
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[Session, PhasePlan], fit.Task]
     State = dict[str, Tensor]
+    #: place of the setting, number of the fold, what was trained
+    Trained = tuple[int, int, State]
 
 #: held-out features whose logits are made at a time
 _CHUNK = 4096
@@ -92,101 +95,186 @@ def _swept(
     """The choice, as summary.json has it."""
     if len(tried) == 1:
         return {"chosen": dict(tried[0]), "settings": [{**tried[0], **_NO_ANSWER}]}
-    part, held = _split(session)
-    phases = [_with(phase, setting) for setting in tried]
-    session.listener.begin("sweep", len(tried), "settings")
+    return compared(session, phase, tried, prepare)
+
+
+def compared(
+    session: Session,
+    phase: PhasePlan,
+    tried: Sequence[Mapping[str, float]],
+    prepare: Prepare,
+) -> dict[str, Any]:
+    """What comes of each setting on held-out images, and the best; arguments as for `chosen`.
+
+    Raises:
+        Diverged: no setting gives finite answers.
+    """
+    count = grid.folds(session.plan.settings)
+    folds = session.dataset.folds(session.seed, count)
+    tallies = [_Tally() for _ in tried]
+    session.listener.begin("sweep", len(tried) * len(_numbers(folds)), "heads")
     with threads.suited(session.model.head), _as_it_was(session.model.head):
-        states = _states(part, phases, prepare)
-        judged = [_judged(part, held, state) for state in states]
+        phases = [_with(phase, setting) for setting in tried]
+        judges = {fold: _held(session, folds == fold) for fold in _numbers(folds)}
+        for place, fold, state in _states(session, phases, folds, prepare):
+            tallies[place].add(*_judged(session, judges[fold], state))
+            session.listener.advance(1)
     session.listener.end()
-    finite = [place for place, one in enumerate(judged) if math.isfinite(one["loss"])]
+    judged = [tally.outcome() for tally in tallies]
+    finite = [place for place, one in enumerate(judged) if one is not _NO_ANSWER]
     if not finite:
         raise Diverged(
             "No setting of probe.sweep gives finite answers on the held-out images.",
             hint="Try lower rates, or look at the images.",
         )
     best = min(finite, key=lambda place: judged[place]["loss"])
+    out = int((folds >= 0).sum())
     return {
-        "trained_on": len(part.features["train"]),
-        "held_out": len(held.target),
+        "folds": count,
+        "trained_on": round(len(folds) - out / count),
+        "held_out": out,
         "chosen": dict(tried[best]),
         "settings": [
-            # JSON has no name for what is no number.
-            {**setting, **(judgement if math.isfinite(judgement["loss"]) else _NO_ANSWER)}
-            for setting, judgement in zip(tried, judged, strict=True)
+            {**setting, **judgement} for setting, judgement in zip(tried, judged, strict=True)
         ],
     }
 
 
-def _split(session: Session) -> tuple[Session, Held]:
-    """The session on four fifths of its training part, without any other part; and the fifth."""
+@dataclass(slots=True)
+class _Tally:
+    """What a setting's heads came to on held-out views: sums over all that were judged."""
+
+    loss: float = 0.0
+    right: int = 0
+    views: int = 0
+
+    def add(self, loss: float, right: int, views: int) -> None:
+        """A head's."""
+        self.loss += loss
+        self.right += right
+        self.views += views
+
+    def outcome(self) -> dict[str, Any]:
+        """As summary.json has it: mean cross-entropy, and share of right answers."""
+        # JSON has no name for what is no number.
+        if not math.isfinite(self.loss):
+            return _NO_ANSWER
+        return {"loss": round(self.loss / self.views, 6), "top1": self.right / self.views}
+
+
+def _held(session: Session, held: np.ndarray) -> Held:
+    """What these images of the training part `[n]` judge by."""
+    rows = session.dataset.rows("train")
+    targets = torch.from_numpy(session.dataset.targets[rows[held]])
+    return Held(session.features["train"][held], session.device.tensor_to(targets))
+
+
+def _without(session: Session, held: np.ndarray) -> Session:
+    """The session on its training part less the held-out images `[n]`, without any other part."""
     dataset, counts = session.dataset, session.plan.counts
     assert counts is not None  # noqa: S101 - settled before the model was built
     rows = dataset.rows("train")
-    judges = dataset.held_out(session.seed, grid.HELD_OUT)
-    held, kept = np.flatnonzero(judges), np.flatnonzero(~judges)
+    kept = np.flatnonzero(~held)
     splits = np.full(len(dataset.splits), "unused", object)
     splits[rows[kept]] = "train"
     fewer = dataset.with_splits(tuple(splits))
-    features = session.features["train"]
-    part = replace(
+    return replace(
         session,
         plan=replace(
             session.plan, counts=replace(counts, train=fewer.counts("train"), val=0, test=0)
         ),
         dataset=fewer,
-        features={"train": features[kept]},
+        features={"train": session.features["train"][kept]},
         extras={name: values[kept] for name, values in session.extras.items()},
     )
-    return part, Held(features[held], torch.from_numpy(dataset.targets[rows[held]]))
 
 
-def _states(part: Session, phases: Sequence[PhasePlan], prepare: Prepare) -> list[State]:
-    """The head's state after training with each of the phases: in one pass where that works."""
+def _states(
+    session: Session, phases: Sequence[PhasePlan], folds: np.ndarray, prepare: Prepare
+) -> Iterator[Trained]:
+    """The head's state after training with each of the phases without each of the folds.
+
+    In one pass where that works: of a solver for all folds, of epochs for each.
+    """
     if phases[0].optimizer == "lbfgs":
-        return _one_by_one(part, phases, prepare, warm=True)
-    tasks = [prepare(part, phase) for phase in phases]
-    recipes = [task.phase.recipe for task in tasks]
+        decays = [phase.weight_decay for phase in phases]
+        task = prepare(session, phases[0])
+        yield from _vectorised(
+            session,
+            path.along(task, decays, folds, session.pause, tolerance=solve.ROUGH),
+            _one_by_one(session, phases, folds, prepare),
+        )
+        return
+    for fold in _numbers(folds):
+        only = np.where(folds == fold, fold, -1)
+        yield from _vectorised(
+            session,
+            _together(session, phases, only, prepare),
+            _one_by_one(session, phases, only, prepare),
+        )
+
+
+def _vectorised(
+    session: Session, together: Iterator[Trained], alone: Iterator[Trained]
+) -> Iterator[Trained]:
+    """What comes of training together; of training alone where code cannot be vectorised."""
     try:
         with warnings.catch_warnings():
             # An operation that torch vectorises slowly is still right.
             warnings.filterwarnings("ignore", message="There is a performance drop")
-            return train_together(tasks[0], recipes, part.pause, part.listener.advance)
+            first = next(together)
     except (ZooError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - a plugin's code may refuse in any words
         words = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-        part.listener.note(f"sweep: one setting after the other, since all at once fail: {words}")
-    return _one_by_one(part, phases, prepare, warm=False)
+        session.listener.note(
+            f"sweep: one setting after the other, since all at once fail: {words}"
+        )
+        yield from alone
+        return
+    yield first
+    yield from together
+
+
+def _together(
+    session: Session, phases: Sequence[PhasePlan], folds: np.ndarray, prepare: Prepare
+) -> Iterator[Trained]:
+    """Heads that are trained in epochs, side by side: those of a fold in one pass."""
+    for fold in _numbers(folds):
+        part = _without(session, folds == fold)
+        tasks = [prepare(part, phase) for phase in phases]
+        recipes = [task.phase.recipe for task in tasks]
+        for place, state in train_together(tasks[0], recipes, part.pause):
+            yield place, fold, state
 
 
 def _one_by_one(
-    part: Session, phases: Sequence[PhasePlan], prepare: Prepare, *, warm: bool
-) -> list[State]:
-    """Likewise, one after the other.
+    session: Session, phases: Sequence[PhasePlan], folds: np.ndarray, prepare: Prepare
+) -> Iterator[Trained]:
+    """Likewise, one after the other, in falling order of decays.
 
-    Args:
-        part: what to train on.
-        phases: one of each setting.
-        prepare: makes a task.
-        warm: begin each at the end of the one with the next greater decay, for a solver comes to
-            the same optimum from anywhere.
+    A solver begins each at the end of the one before, for it comes to the same optimum from there.
     """
-    head = part.model.head
+    head = session.model.head
     start = copy.deepcopy(head.state_dict())
-    found: dict[int, State] = {}
     order = sorted(range(len(phases)), key=lambda place: -phases[place].weight_decay)
-    for place in order:
-        if not warm:
-            head.load_state_dict(start)
-        task = prepare(part, phases[place])
-        try:
-            _finish(task, part)
-        except Diverged:  # as any setting may; what it came to is judged by its answers
-            _spoil(head)
-        found[place] = copy.deepcopy(head.state_dict())
-        part.listener.advance(1)
-    return [found[place] for place in range(len(phases))]
+    for fold in _numbers(folds):
+        part = _without(session, folds == fold)
+        head.load_state_dict(start)
+        for place in order:
+            if phases[place].optimizer != "lbfgs":
+                head.load_state_dict(start)
+            task = prepare(part, phases[place])
+            try:
+                _finish(task, part)
+            except Diverged:  # as any setting may; what it came to is judged by its answers
+                _spoil(head)
+            yield place, fold, copy.deepcopy(head.state_dict())
+
+
+def _numbers(folds: np.ndarray) -> list[int]:
+    """Of the folds that hold an image out."""
+    return [int(fold) for fold in np.unique(folds[folds >= 0])]
 
 
 def _finish(task: fit.Task, part: Session) -> None:
@@ -220,16 +308,15 @@ def _as_it_was(head: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _judged(part: Session, held: Held, state: State) -> dict[str, float]:
-    """Mean cross-entropy and share of right answers of a head on held-out images, view by view."""
-    model = part.model
-    model.head.load_state_dict(state, strict=False)  # what is not trained stays as it is
-    model.head.eval()
+def _judged(session: Session, held: Held, state: State) -> tuple[float, int, int]:
+    """A head on held-out images, view by view: sum of cross-entropies, right answers, views."""
+    head = session.model.head.eval()
     views = held.features.flatten(0, 1)[:, None]  # each as prediction sees it, V = 1
-    logits = torch.cat([model.answer(some).logits.float() for some in views.split(_CHUNK)])
-    target = held.target.to(logits.device).repeat_interleave(held.features.shape[1])
-    right = int((logits.argmax(1) == target).sum())
-    return {
-        "loss": round(float(F.cross_entropy(logits, target)), 6),
-        "top1": right / len(target),
-    }
+    target = held.target.repeat_interleave(held.features.shape[1])
+    loss, right = 0.0, 0
+    for some, wanted in zip(views.split(_CHUNK), target.split(_CHUNK), strict=True):
+        # What is not trained stays as it is in the head.
+        answers = torch.func.functional_call(head, state, (some,)).logits.float()
+        loss += float(F.cross_entropy(answers, wanted, reduction="sum"))
+        right += int((answers.argmax(1) == wanted).sum())
+    return loss, right, len(target)
