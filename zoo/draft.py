@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo import grid, hot, idle, installed, registry, runfolder
+from zoo import hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
@@ -274,7 +274,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
 
 def _judges(plan: Plan, dataset: Dataset) -> tuple[int, int]:
     """How many classes have images that judge a sweep's settings, and how many images those are."""
-    held = dataset.folds(int(plan["seed"]), grid.folds(plan.settings)) >= 0
+    held = dataset.folds(int(plan["seed"]), int(plan["probe.folds"])) >= 0
     return len(set(dataset.targets[dataset.rows("train")][held].tolist())), int(held.sum())
 
 

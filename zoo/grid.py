@@ -23,15 +23,10 @@ from zoo.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.components import Value
-
 #: what may be swept: numbers of a head's own, so that many heads can be trained in one pass
 SWEPT = ("lr", "weight_decay")
 #: settings of one sweep, at most
 MOST = 256
-#: folds that judge the settings of a sweep, where a probe is solved for, and where it is trained in
-#: epochs: all folds are solved for at once, and trained for one after the other
-FOLDS = {"lbfgs": 5, "epochs": 1}
 _RANGE = re.compile(r"(?P<low>[^x]+?)\.\.(?P<high>[^x]+?)(x(?P<count>[0-9]{1,4}))?")
 #: significant digits of a number within a range: what is printed is what is tried
 _DIGITS = 6
@@ -52,14 +47,6 @@ def parse(text: str) -> tuple[Mapping[str, float], ...]:
         dict(zip([name for name, *_ in swept], chosen, strict=True))
         for chosen in itertools.product(*values)
     )
-
-
-def folds(settings: Mapping[str, Value | None]) -> int:
-    """How many folds of the training part judge the settings of a sweep; 1: a fifth is held out."""
-    asked = settings.get("probe.folds")
-    # Whoever sweeps is solved for by name only (see `zoo.phases`).
-    usual = FOLDS["lbfgs" if settings.get("probe.solver") == "lbfgs" else "epochs"]
-    return usual if asked is None else int(asked)
 
 
 def problems(text: str) -> list[str]:

@@ -65,10 +65,10 @@ SETTINGS: dict[str, Option] = {
         " lr:1e-4..1e-2,weight_decay:1/10 tries 5 x 2",
     ),
     "probe.folds": _whole(
-        "folds of the training part that a sweep is judged by; 1: a fifth is held out once; when"
-        " not given, 5 with probe.solver=lbfgs, else 1",
+        "folds of the training part that a sweep is judged by; 1: a fifth of it is held out once",
         1,
         20,
+        default=1,
     ),
     # the optimiser
     "optimizer": _choice("the optimiser", "auto", "adamw", "sgd"),

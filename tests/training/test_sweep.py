@@ -164,6 +164,7 @@ SOLVED: dict[str, Any] = {
     "spec": "tiny/net+linear+ce",
     "probe__solver": "lbfgs",
     "probe__sweep": "weight_decay:1e-4..10x6",
+    "probe__folds": 5,
 }
 
 

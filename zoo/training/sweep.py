@@ -109,7 +109,7 @@ def compared(
     Raises:
         Diverged: no setting gives finite answers.
     """
-    count = grid.folds(session.plan.settings)
+    count = int(session.plan["probe.folds"])
     folds = session.dataset.folds(session.seed, count)
     tallies = [_Tally() for _ in tried]
     session.listener.begin("sweep", len(tried) * len(_numbers(folds)), "heads")
