@@ -95,6 +95,19 @@ def test_ratios_are_of_pairs_of_one_round_and_accuracies_are_means(peers: Module
     assert timm[header.index("points to zoo")] == "-0.90 (less accurate)"
 
 
+@pytest.mark.parametrize(("zoo", "difference"), [(0.9, 1.0), (0.885, -0.5), (0.8849, -0.51)])
+def test_zoos_accuracy_is_held_to_the_best_of_the_others(
+    peers: ModuleType, zoo: float, difference: float
+) -> None:
+    arms = {"zoo": zoo, "zoo-again": 0.99, "timm": 0.89, "sklearn": 0.88}
+    found = [
+        result(peers, arm, seed, 1.0, top1 + shift)
+        for seed, shift in enumerate((-0.01, 0.0, 0.01))
+        for arm, top1 in arms.items()
+    ]
+    assert peers.best(found) == ("timm", difference)
+
+
 def test_every_arm_gets_the_same_images_by_zoos_split(peers: ModuleType, tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
