@@ -18,6 +18,7 @@ float32 0.95; ResNets have nothing of this.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -28,6 +29,7 @@ from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from zoo.training.device import Device
 
@@ -50,18 +52,12 @@ class How(NamedTuple):
     groups: int
 
 
-def through(
-    backbone: Callable[[Tensor], Tensor], device: Device
-) -> Callable[[Tensor], Tensor] | None:
-    """What to train a backbone through on this device; None for the backbone itself."""
-    if device.torch.type != "cpu":
-        return None
+def suited(device: Device) -> Callable[[], AbstractContextManager[object]]:
+    """Makes what a step on this device is computed within, forwards and backwards.
 
-    def quickly(images: Tensor) -> Tensor:
-        with Quick():
-            return backbone(images)
-
-    return quickly
+    On the way back what was checkpointed is computed once more, and must be what it was.
+    """
+    return Quick if device.torch.type == "cpu" else nullcontext
 
 
 class Quick(TorchFunctionMode):
@@ -75,9 +71,41 @@ class Quick(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - whatever the function gives
         """The function itself, but for those that have another way."""
-        other = _OTHERS.get(func)
-        found = other(*args, **(kwargs or {})) if other and torch.is_grad_enabled() else None
+        if func is Tensor.backward and _is_plain(*args, **(kwargs or {})):
+            return self._back(args[0])
+        other = _OTHERS.get(func) if torch.is_grad_enabled() and not _transformed() else None
+        found = other(*args, **(kwargs or {})) if other else None
         return func(*args, **(kwargs or {})) if found is None else found
+
+    def _back(self, total: Tensor) -> None:
+        """`total.backward()` with the mode on: what was checkpointed is computed again on the way.
+
+        While a mode looks after a function of torch it is off, and the engine keeps to the modes
+        that it was called within. So it is called itself, as no function is looked after then.
+        """
+        keep_graph = create_graph = False
+        with self:
+            torch.autograd.Variable._execution_engine.run_backward(  # noqa: SLF001 - see above
+                (total,),
+                (torch.ones_like(total),),
+                keep_graph,
+                create_graph,
+                (),
+                allow_unreachable=True,
+                accumulate_grad=True,
+            )
+
+
+def _is_plain(total: Tensor, *given: Any, **named: Any) -> bool:  # noqa: ANN401 - torch's signature
+    """Whether `backward` is asked of a scalar, and nothing else of it."""
+    others = [*given, *named.values()]
+    return total.ndim == 0 and all(one is None or one is False for one in others)
+
+
+def _transformed() -> bool:
+    """Whether torch.func is at work, such as `vmap`, which wants no gradients but its own."""
+    active: bool = torch._C._are_functorch_transforms_active()  # noqa: SLF001 - nothing else tells
+    return active
 
 
 def _convolved(  # noqa: PLR0913, PLR0917 - torch's signature
