@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from contextlib import nullcontext
 from functools import partial
@@ -67,6 +68,12 @@ def gradients(
     return [found.detach(), *(grad for grad in grads if grad is not None)], watch
 
 
+def exact(module: nn.Module, images: Tensor) -> list[Tensor]:
+    """Likewise, as torch's own kernels have them in float64."""
+    found, _ = gradients(copy.deepcopy(module).double(), images.double(), FULL, quick=False)
+    return found
+
+
 def close(found: Tensor, true: Tensor, share: float) -> bool:
     """Whether no difference is larger than a share of the largest number there is."""
     return bool((found - true).abs().max() <= share * true.abs().max())
@@ -96,7 +103,7 @@ def test_gradients_of_convolutions_are_those_of_torch(
 ) -> None:
     # With an odd and an even side: an output at the edge sees less of the one than of the other.
     images = torch.rand(3, 8, 13, 16).contiguous(memory_format=layout)
-    true, _ = gradients(module, images, FULL, quick=False)
+    true = exact(module, images)
     plain, _ = gradients(module, images, precision, quick=False)
     quick, _ = gradients(module, images, precision, quick=True)
     assert torch.equal(quick[0], plain[0])
@@ -180,13 +187,66 @@ def test_attention_to_few_tokens_is_products(
 ) -> None:
     torch.manual_seed(0)
     module, given = Attention(how), torch.randn(2, 2, tokens, 8)
-    true, _ = gradients(module, given, FULL, quick=False)
+    true = exact(module, given)
     quick, watch = gradients(module, given, HALF, quick=True)
     assert (watch.calls[f"{FLASH}.default"] == 0) == own
     # As far from the truth as torch's own products of rounded numbers are, or nearer.
     plain, _ = gradients(module, given, HALF, quick=False)
     for one, other, right in zip(quick, plain, true, strict=True):
         assert (one - right).norm() <= 1.5 * (other - right).norm()
+
+
+class ToItself(nn.Module):
+    """Tokens `[N, L, 16]` by torch's own module."""
+
+    def __init__(self, how: dict[str, Any], *, other: bool = False, **options: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True, **options)
+        self.how = {"need_weights": False, **how}
+        self.other = other
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        key = tokens.flip(1) if self.other else tokens
+        found: Tensor = self.attention(tokens, key, key, **self.how)[0]
+        return found
+
+
+TO_ITSELF = {
+    "plain": (ToItself({}), 32, True),
+    "without biases": (ToItself({}, bias=False), 7, True),
+    "many tokens": (ToItself({}), 33, False),
+    "masked": (ToItself({"attn_mask": torch.ones(7, 7).triu(1).bool()}), 7, False),
+    "padded": (ToItself({"key_padding_mask": torch.arange(14).view(2, 7) > 11}), 7, False),
+    "weights": (ToItself({"need_weights": True}), 7, False),
+    "another": (ToItself({}, other=True), 7, False),
+    "dropout": (ToItself({}, dropout=0.5), 7, False),
+    "more keys": (ToItself({}, add_bias_kv=True, add_zero_attn=True), 7, False),
+}
+
+
+@pytest.mark.parametrize("name", TO_ITSELF)
+def test_attention_of_few_tokens_to_themselves_is_products(name: str) -> None:
+    module, tokens, own = TO_ITSELF[name]
+    given = torch.randn(2, tokens, 16, generator=torch.Generator().manual_seed(0))
+    true = exact(module, given)
+    torch.manual_seed(0)
+    plain, usual = gradients(module, given, HALF, quick=False)
+    torch.manual_seed(0)
+    quick, watch = gradients(module, given, HALF, quick=True)
+    flash = f"{FLASH}.default"
+    assert (watch.calls[flash] < usual.calls[flash]) == own
+    if not own:
+        assert all(torch.equal(one, other) for one, other in zip(quick, plain, strict=True))
+        return
+    for one, other, right in zip(quick, plain, true, strict=True):
+        assert one.shape == right.shape
+        assert (one - right).norm() <= 1.5 * (other - right).norm()
+
+
+def test_dropout_that_is_off_is_no_dropout() -> None:
+    module = ToItself({}, dropout=0.5).eval()
+    _, watch = gradients(module, torch.rand(2, 7, 16), HALF, quick=True)
+    assert watch.calls[f"{FLASH}.default"] == 0
 
 
 def test_attention_in_full_precision_is_left_to_torch() -> None:
