@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from zoo import featurestore
 from zoo.featurestore import FeatureStore
@@ -93,13 +96,91 @@ def test_a_shard_cut_short_is_passed_over(kept: float) -> None:
 
 def test_a_shard_of_a_strangers_making_is_passed_over() -> None:
     """Whole by its name, but no shard."""
-    import hashlib
-
     store().add(NAMES, features(3))
-    for data in (b"", b"\xff" * 100, (1 << 63).to_bytes(8, "little") + b"{}"):
+    header = b'{"__metadata__": {"digests": 1}}'
+    for data in (
+        b"",
+        b"\xff" * 100,
+        (1 << 63).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        len(header).to_bytes(8, "little") + header,
+        save({"other": features(1)}, {"digests": NAMES[0]}),
+        save({"features": features(1)}, {"digests": "\n".join(NAMES)}),
+    ):
         name = hashlib.sha256(data).hexdigest()[:16]
         (store().folder / f"shard-{name}.safetensors").write_bytes(data)
-    assert store().find(NAMES).keys() == set(NAMES)
+    found = store().find(NAMES)
+    assert all((found[name] == one).all() for name, one in zip(NAMES, features(3), strict=True))
+
+
+def test_memory_is_taken_for_what_is_asked_not_for_what_is_kept() -> None:
+    there = store()
+    for shard in range(8):
+        names = [f"{shard}{place:063}" for place in range(50)]
+        there.add(names, np.full((50, 4, 512), shard, np.float32))  # 400 kB
+    here, asked = store(), [f"3{7:063}", f"5{49:063}", "d" * 64]
+    tracemalloc.start()
+    try:
+        assert here.known(asked) == set(asked[:2])
+        found = here.find(asked)
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert {name: set(one.flat) for name, one in found.items()} == {asked[0]: {3}, asked[1]: {5}}
+    # A file is hashed in pieces of 256 kB.
+    assert most < 400_000
+    assert held < 100_000
+
+
+def test_a_shard_without_a_wanted_row_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, name in enumerate(NAMES):
+        store().add([name], features(1, seed=place))
+    opened = []
+
+    def watched(path: Path, framework: str) -> object:
+        opened.append(path)
+        return safe_open(path, framework)
+
+    safe_open = featurestore.safe_open
+    monkeypatch.setattr(featurestore, "safe_open", watched)
+    here = store()
+    assert here.find(["d" * 64]) == {}
+    for _ in range(3):
+        assert (here.find([NAMES[1]])[NAMES[1]] == features(1, seed=1)).all()
+    assert len(opened) == 1
+
+
+def test_what_is_known_stays_known_when_the_store_is_cleared() -> None:
+    store().add(NAMES, features(3))
+    here = store()
+    assert here.known(["d" * 64, *NAMES[:2]]) == set(NAMES[:2])
+    for shard in shards():
+        shard.unlink()
+    found = here.find(NAMES)
+    assert found.keys() == set(NAMES[:2])
+    assert (found[NAMES[1]] == features(3)[1]).all()
+
+
+def test_what_another_run_adds_meanwhile_is_found() -> None:
+    here = store()
+    assert here.known(NAMES) == set()
+    store().add(NAMES[:2], features(2))
+    assert here.find(NAMES).keys() == set(NAMES[:2])
+
+
+def test_shards_that_are_held_are_no_open_files() -> None:
+    for place, name in enumerate(NAMES):
+        store().add([name], features(1, seed=place))
+    here, before = store(), next_descriptor()
+    here.find(NAMES)
+    assert next_descriptor() == before
+
+
+def next_descriptor() -> int:
+    """The lowest that is free."""
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
 
 
 def test_a_cache_that_cannot_be_written_serves_its_own_process(

@@ -263,8 +263,8 @@ def _known(draft: Draft, stores: Mapping[str, FeatureStore]) -> Callable[[str, s
     """Whether an image of a split need not be decoded, since its features are known."""
     if len(draft.plan.phases) > 1 or not stores:
         return lambda _split, _digest: False
-    still = set(stores["still"].find(draft.dataset.digests))
-    views = set(stores["views"].find(draft.dataset.digests)) if "views" in stores else still
+    still = stores["still"].known(draft.dataset.digests)
+    views = stores["views"].known(draft.dataset.digests) if "views" in stores else still
     return lambda split, digest: digest in (views if split == "train" else still)
 
 

@@ -221,10 +221,11 @@ def _guessed(plan: Plan, dataset: Dataset) -> Wanted:
         phases = _PHASES[which(plan.settings, accelerator=accelerator, pretrained=pretrained)[0]]
     if phases != {"probe"}:
         return _wanted(plan, dataset, phases, lambda _split, _digest: False)
-    still = featurestore.probably_known(featurestore.recipe(plan), views=False)
+    recipe = featurestore.recipe(plan)
+    still = featurestore.probably_known(recipe, dataset.digests, views=False)
     views = still
     if plan.kept_views > 1:
-        views = featurestore.probably_known(featurestore.recipe(plan), views=True)
+        views = featurestore.probably_known(recipe, dataset.digests, views=True)
     known: Known = lambda split, digest: digest in (views if split == "train" else still)  # noqa: E731
     return _wanted(plan, dataset, phases, known)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Train = Any  # a fixture that trains
 StopAt = Any  # a fixture that stops
+Tiny = Any  # a fixture that installs a backbone
 pytestmark = pytest.mark.usefixtures("tiny")
 QUIET = Silent()
 #: looks while the 15 pictures are hashed, before there is a run folder
@@ -102,13 +103,17 @@ RUNS = {
         "batch_size": 5,
         "lr": 0.01,
     },
+    "quick kernels": {"train": "full", "epochs": 2, "batch_size": 5, "precision": "bf16"},
 }
+#: a run's backbone, where it is another
+BACKBONES = {"quick kernels": "tiny_parts:mixed_net"}
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_stopped_anywhere_and_resumed_is_the_unbroken_one(
-    images: Path, tmp_path: Path, train: Train, stop_at: StopAt, name: str
+    images: Path, tmp_path: Path, train: Train, stop_at: StopAt, tiny: Tiny, name: str
 ) -> None:
+    tiny(target=BACKBONES.get(name, "tiny_parts:net"))
     looks = stop_at(0)
     whole = left(train(images, tmp_path / "whole", **RUNS[name]).folder)
     total = looks[0]

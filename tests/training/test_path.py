@@ -96,6 +96,27 @@ def test_folds_and_images_that_do_not_fit_into_memory_at_once_are_taken_in_group
             assert float((ours - theirs).norm()) < 2 * 1e-5 * ours.numel() ** 0.5 / decay
 
 
+def test_images_of_whom_much_is_made_are_taken_fewer_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def counted(*given: Any) -> Any:  # noqa: ANN401 - as the original
+        problems.append(original(*given))
+        return problems[-1]
+
+    problems: list[Any] = []
+    original = path._Problem.of  # noqa: SLF001 - watched
+    monkeypatch.setattr(path._Problem, "of", staticmethod(counted))  # noqa: SLF001
+    made = []
+    for most in (2**26, 2000, 1):
+        monkeypatch.setattr(path, "_MADE", most)
+        along(task(ce(), 1.0), (1.0,))
+        made.append([len(batch.target) for _, _, batch in problems[-1].parts])
+    assert made[0] == [IMAGES]
+    # Of three folds at least the logits of three classes, and what a softmax makes of them.
+    assert 1 < max(made[1]) < 2000 / (3 * 3 * 2)
+    assert made[2] == [1] * IMAGES
+
+
 def test_neighbours_on_a_path_cost_less_than_solves_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from zoo.training.order import batches, epoch_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from torch import Tensor, nn
@@ -77,6 +79,7 @@ class Learner:
         blame: whom a fault of the loss belongs to.
         groups: parameters to optimise, by part.
         device: where it runs.
+        within: makes what a batch's loss and its gradients are computed within.
         coupled: whether the loss's value for a sample depends on the others of its batch.
     """
 
@@ -86,6 +89,7 @@ class Learner:
     blame: Maker
     groups: dict[str, list[tuple[str, nn.Parameter]]]
     device: Device
+    within: Callable[[], AbstractContextManager[object]] = nullcontext
     coupled: bool = False
 
     def state(self) -> dict[str, Tensor]:

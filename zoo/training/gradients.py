@@ -114,17 +114,23 @@ class Gradients:
         sums = dict[str, Tensor]()
         parts = inputs.split([rows * len(piece) for piece in pieces])
         for piece, part in zip(pieces, parts, strict=True):
-            with learner.device.autocast():
-                output = learner.forward(part)
-                terms = loss_terms(learner.blame, learner.loss, output, batch_of(task, piece))
-            terms = {name: term.float() for name, term in terms.items()}
-            if len(pieces) > 1:
-                share = len(piece) / len(samples)
-                terms = {name: term * share for name, term in terms.items()}
-            total_loss(learner.blame, terms).backward()  # type: ignore[no-untyped-call]
+            with learner.within():
+                terms = self._terms(piece, part)
+                if len(pieces) > 1:
+                    share = len(piece) / len(samples)
+                    terms = {name: term * share for name, term in terms.items()}
+                total_loss(learner.blame, terms).backward()  # type: ignore[no-untyped-call]
             for name, term in terms.items():
                 sums[name] = sums[name] + term.detach() if name in sums else term.detach()
         return sums
+
+    def _terms(self, piece: np.ndarray, inputs: Tensor) -> dict[str, Tensor]:
+        """The loss's terms of some samples, float32, to be differentiated."""
+        learner = self._task.learner
+        with learner.device.autocast():
+            output = learner.forward(inputs)
+            terms = loss_terms(learner.blame, learner.loss, output, batch_of(self._task, piece))
+        return {name: term.float() for name, term in terms.items()}
 
 
 def _cut(samples: np.ndarray, most: int, least: int) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from zoo.data import draws
 from zoo.training import optimise
 from zoo.training.gradients import batch_of
 from zoo.training.order import batches, epoch_order
-from zoo.training.stacked import Both, losses
+from zoo.training.stacked import Both, losses, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 #: numbers that are trained at the same time, at most: with their gradients, their averages and what
 #: an update makes of them that is seven times as many in float32, 1 GB
 NUMBERS = 2**25
+#: numbers that a pass makes of a batch, such as logits: with their gradients, so many take the room
+#: of one that is trained
+_MADE = 4
 #: those of `torch.optim.AdamW`
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
@@ -37,7 +41,7 @@ def train_together(
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Each recipe's place and the head's state after training with it; the head stays as it is.
 
-    Only the heads of one pass are held at a time: `NUMBERS` numbers, or one head.
+    Only the heads of one pass are held at a time, and what it makes of a batch: 1 GB, or one head.
 
     Args:
         task: a probe's; its own recipe says how many steps there are.
@@ -47,10 +51,21 @@ def train_together(
     Raises:
         Exception: whatever code of a head or a loss raises that cannot be vectorised.
     """
-    numbers = sum(p.numel() for group in task.learner.groups.values() for _, p in group)
-    at_once = max(1, NUMBERS // max(1, numbers))
+    at_once = max(1, NUMBERS // max(1, _numbers(task, recipes[0])))
     for start in range(0, len(recipes), at_once):
         yield from enumerate(_train(task, recipes[start : start + at_once], pause), start)
+
+
+def _numbers(task: Task, recipe: Recipe) -> int:
+    """What a head takes while it is trained, as if all of it were trained numbers."""
+    both = Both(task.learner.trained, task.learner.loss).train()
+    stack = _Stack.of(both, task, [recipe])
+    task.position.epoch = 0
+    samples = np.arange(min(task.phase.batch_size, len(task.targets)))
+    with task.learner.device.autocast():
+        inputs, batch = task.feed.batch(0, samples), batch_of(task, samples)
+        others = made(both, stack.trained, stack.buffers, inputs, batch)
+    return sum(one.numel() for one in stack.trained.values()) + others // _MADE
 
 
 def _train(

@@ -96,7 +96,7 @@ class Model(nn.Module):
     def forward(self, images: Tensor, views: int = 1, through: Through | None = None) -> HeadOutput:
         """Images `[N·V, 3, H, W]` → `HeadOutput` for N samples.
 
-        With `through`, that takes the backbone's place: the same, compiled or with other kernels.
+        With `through`, that takes the backbone's place: the same, compiled.
         """
         return self.answer(self.features(images, views, through))
 

@@ -24,7 +24,7 @@ from zoo.training.gradients import batch_of
 from zoo.training.heads import NUMBERS
 from zoo.training.lbfgs import Memory, minimise
 from zoo.training.order import class_weights
-from zoo.training.stacked import Both, losses
+from zoo.training.stacked import Both, losses, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 _HISTORY, _REMEMBERED = (5, 20), 2**27
 #: an optimum is moved on so many times as far as the last one at most
 _FARTHEST = 2.0
-#: images whose logits are held at a time, for all folds together
-_CHUNK = 16_384
+#: images that are gone through at a time, for all folds together, and numbers that are made of
+#: them, such as logits, before there are gradients
+_CHUNK, _MADE = 16_384, 2**26
+#: images that tell how many numbers are made of one
+_SOME = 64
 
 
 def along(
@@ -144,14 +147,18 @@ class _Problem:
             for name, parameter in group
         }
         weighed = np.stack([_weights(task, folds != fold) for fold in some])
-        pieces = np.array_split(np.arange(len(folds)), math.ceil(len(folds) * count / _CHUNK))
+        buffers = {
+            name: one.expand(count, *one.shape).clone() for name, one in both.named_buffers()
+        }
+        chunk = min(_CHUNK, _MADE // max(1, _made_of_one(task, both, trained, buffers)))
+        pieces = np.array_split(
+            np.arange(len(folds)), min(len(folds), math.ceil(len(folds) * count / max(1, chunk)))
+        )
         device = learner.device
         return _Problem(
             both=both,
             shapes={name: one.shape for name, one in trained.items()},
-            buffers={
-                name: one.expand(count, *one.shape).clone() for name, one in both.named_buffers()
-            },
+            buffers=buffers,
             start=torch.cat([one.flatten() for one in trained.values()]).repeat(count, 1),
             decayed=torch.cat(
                 [torch.full_like(one, one.ndim > 1).flatten() for one in trained.values()]
@@ -194,6 +201,19 @@ class _Problem:
                 self.shapes.items(), numbers.split(sizes, 1), strict=True
             )
         }
+
+
+def _made_of_one(task: Task, both: Both, trained: State, buffers: State) -> int:
+    """How many numbers a head and its loss make of an image, as far as some tell."""
+    some = np.arange(min(_SOME, len(task.targets)))
+    found = made(
+        both,
+        {name: one[None].requires_grad_() for name, one in trained.items()},
+        {name: one[:1].clone() for name, one in buffers.items()},
+        task.feed.batch(0, some),
+        batch_of(task, some),
+    )
+    return math.ceil(found / len(some))
 
 
 def _weights(task: Task, kept: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +64,56 @@ def losses(
     dims = (0, 0, None if weight is None else 0)
     with _OneProduct():
         return torch.func.vmap(one, in_dims=dims, randomness="same")(trained, buffers, weight)  # type: ignore[no-any-return]
+
+
+def made(
+    both: Both,
+    trained: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    features: Tensor,
+    batch: Batch,
+) -> int:
+    """How many numbers the pass of `losses` makes of a batch, in units of four bytes.
+
+    Most of them are kept for the gradients. Arguments as for `losses`; buffers may be changed.
+    """
+    with _Made() as seen:
+        losses(both, trained, buffers, features, batch)
+    return seen.bytes // 4
+
+
+class _Made(TorchDispatchMode):
+    """Counts the memory of what torch gives, and holds it, so that no place is taken twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held = dict[int, torch.UntypedStorage]()
+
+    def __torch_dispatch__(  # type: ignore[bad-override]  # torch's has no types
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - as the function
+        """As the function."""
+        del types
+        given = {one.untyped_storage().data_ptr() for one in _tensors(args)}
+        found = function(*args, **(kwargs or {}))
+        for one in _tensors(found):
+            storage = one.untyped_storage()
+            if storage.data_ptr() not in given:
+                self._held[storage.data_ptr()] = storage
+        return found
+
+    @property
+    def bytes(self) -> int:
+        """Of all that was made."""
+        return sum(storage.nbytes() for storage in self._held.values())
+
+
+def _tensors(found: Any) -> list[Tensor]:  # noqa: ANN401 - whatever functions take and give
+    return [one for one in tree_leaves(found) if isinstance(one, Tensor)]
 
 
 class _OneProduct(TorchFunctionMode):

@@ -94,10 +94,11 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         ),
         session.seed,
     ).to(device.torch)
-    through = None
+    through, within = None, nullcontext
     if not probing:
         thaw(model, norms_still=phase.freeze_bn)
-        through = compiled.through(session, phase) or kernels.through(model.backbone, device)
+        through = compiled.through(session, phase)
+        within = nullcontext if through else kernels.suited(device)
     how = optimise.Recipe(
         optimizer=phase.optimizer,
         lr=phase.lr,
@@ -135,6 +136,7 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
             blame=session.makers[2],
             groups=groups,
             device=device.in_full if probing else device,
+            within=within,
             coupled=at(plan.loss.component.batch_coupled, plan.loss.options),
         ),
         feed=feed,
