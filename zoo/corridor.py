@@ -15,6 +15,7 @@ from zoo import (
     caches,
     fetch,
     files,
+    going_on,
     hot,
     inference,
     locks,
@@ -130,7 +131,11 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
 
 
 def resume(
-    path: str | Path, *, data: str | Path | None = None, listener: Listener | None = None
+    path: str | Path,
+    *,
+    data: str | Path | None = None,
+    accept_drift: bool = False,
+    listener: Listener | None = None,
 ) -> Run:
     """Go on with a run that was stopped, from its newest whole checkpoint.
 
@@ -139,11 +144,13 @@ def resume(
     Args:
         path: the run folder.
         data: where the run's images lie now; None for where they were.
-        listener: hears how it goes.
+        accept_drift: go on although this machine cannot compute as the run began, with what it has.
+        listener: hears how it goes, and what is not as it was when the run began.
 
     Raises:
         InputMissing: it is no run folder.
-        Mismatch: the data or the plugins changed since.
+        Mismatch: the data, the plugins or the weights file changed since; or the run's device is
+            not here, and that is not accepted.
         UsageError: the run is finished.
     """
     began = time.perf_counter()
@@ -170,7 +177,9 @@ def resume(
                 found = hot.room("checkpoints").newest_checkpoint(
                     folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
                 )
-            draft = prove(plan, dataset, phases=plan.phases if settled else ())
+            device = going_on.device(plan, accept=accept_drift)
+            draft = prove(plan, dataset, phases=plan.phases if settled else (), begun=device)
+            going_on.tell_drift(folder, plan, draft.plan.device, hears)
             if not settled:
                 write_data(folder, draft)
             if found is None:
@@ -333,6 +342,8 @@ def _train(
         told = summary.build(session, session.proof, scores, _loaded(session))
         if repeats := folder.repeats():
             told["repeats"] = repeats
+        if drift := folder.drift():
+            told["resumed_with"] = drift
         summary.save_model(folder, session, session.proof)
         folder.write(runfolder.SUMMARY, told)
         report.write(folder, told)

@@ -227,19 +227,26 @@ def as_begun(record: Mapping[str, Any], dataset: Dataset) -> Dataset:
     return replace(dataset.with_splits(splits).without(gone), skipped=skipped)
 
 
-def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -> Draft:
+def prove(
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    phases: tuple[PhasePlan, ...] = (),
+    begun: Device | None = None,
+) -> Draft:
     """Settle a plan for its data and device, and prove that its parts fit.
 
     Args:
         plan: as resolved.
         dataset: the data that it is for.
         phases: those of a run that goes on; decided anew where there are none.
+        begun: likewise, its device.
 
     Raises:
         UsageError: nothing can be held out for a sweep.
     """
     layout = plan.backbone.component.facts.layout
-    device = _device(plan, layout)
+    device = begun or _device(plan, layout)
     counts = DataCounts(
         dataset.classes,
         dataset.counts("train"),
@@ -266,7 +273,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
             class_counts=counts.train,
             extras=plan.extras,
         )
-    if not layout:  # only the modules themselves can tell
+    if not layout and begun is None:  # only the modules themselves can tell
         device = _device(plan, proof.layout)
         plan = replace(plan, device=hot.room("device").description(device))
     return Draft(plan, dataset, proof, device)

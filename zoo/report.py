@@ -64,6 +64,7 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     """What a reader must know to trust the figures."""
     train = summary["train"]
     said = [f"data: {line}" for line in summary["data"]]
+    said += [f"went on although {one}" for one in summary.get("resumed_with", ())]
     if repeats := summary.get("repeats"):
         told = "with what is told below" if repeats["drift"] else "with nothing different"
         said.append(f"repeats {repeats['run']}: {told}")

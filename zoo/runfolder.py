@@ -39,7 +39,9 @@ _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"}
+_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"} | {
+    "resumed_with"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ class RunFolder:
     def repeats(self) -> dict[str, Any]:
         """The run that this one does again, and what differed then; empty for an original."""
         return dict(self.read(PLAN).get("repeats", {}))
+
+    def drift(self) -> list[str]:
+        """What was not as it had been when the run began, each time that it went on."""
+        told = self.read(PLAN).get("resumed_with")
+        return [str(one) for one in told] if isinstance(told, list) else []
+
+    def keep_drift(self, told: Sequence[str]) -> None:
+        """Note in plan.json what is not as it was when the run began."""
+        known = self.drift()
+        if new := [one for one in told if one not in known]:
+            self.write(PLAN, {**self.read(PLAN), "resumed_with": [*known, *new]})
 
     def append(self, record: EpochRecord) -> None:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""
