@@ -76,6 +76,11 @@ class Draft:
                     f"probe.sweep: only {images} held-out images of {classes} of "
                     f"{len(self.dataset.classes)} classes choose the settings"
                 )
+        found += [
+            f"{phase.name}: {phase.reasons['solver']}"
+            for phase in self.plan.phases
+            if "solver" in phase.reasons
+        ]
         return found + idle.notes(self.plan, own_split=self.dataset.given)
 
 
