@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import encoding, hot, installed, runfolder
+from zoo import encoding, hot, installed, provenance, runfolder
 from zoo.card import Card, read_card
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import unreadable
@@ -159,7 +159,8 @@ def evaluate(
 
     Returns:
         `{"split", "top1", "macro_f1", "n", "interval", ...}`, with `missing`: the split's images
-        that `data` lacks.
+        that `data` lacks, `changed`: those of them that are there under their name with other
+        content, and `differs`: what of the device is not as when the run's figure was made.
 
     Raises:
         Mismatch: none of the split's images are there, or `data` has classes the model lacks.
@@ -178,7 +179,30 @@ def evaluate(
     target = np.array([place[table.table.rows[row].label] for row in rows], np.int64)
     logits = file_logits(model, paths, Silent(), f"{name} images")
     scores = hot.room("evaluate").score_numpy(logits, target)
-    return {"split": name, **scores.to_json(model.classes), "missing": missing}
+    there = {row.name for row in table.table.rows}
+    return {
+        "split": name,
+        **scores.to_json(model.classes),
+        "missing": missing,
+        "changed": [one for one in missing if one in there],
+        "differs": _differs(Path(path), model.device),
+    }
+
+
+def _differs(path: Path, device: Device) -> list[str]:
+    """What of the device may move a figure's last digits against the run's; one line for each."""
+    now = hot.room("device").description(device)
+    if (path / runfolder.SUMMARY).is_file():
+        told = RunFolder(path).read(runfolder.SUMMARY).get("device")
+        before = told if isinstance(told, dict) else {}
+    else:  # a copy of the model's folder
+        card = read_card(_model_folder(path))
+        before = {"name": card.device or device.torch.type, "precision": card.precision}
+    kinds = {"name": str(before.get("name", "")).partition(":")[0]}, {"name": device.torch.type}
+    if kinds[0] == kinds[1] == {"name": "cpu"}:
+        before = {key: value for key, value in before.items() if key != "title"}  # says the threads
+    drift = provenance.device_drift({**before, **kinds[0]}, {**now, **kinds[1]})
+    return [one.told for one in drift]
 
 
 def _rows_to_measure(
