@@ -6,9 +6,9 @@ each other:
 
     seconds an image = 6 · MAC / F + 28 B · activations / B
 
-with F the rate of a large bfloat16 product and B that of a copy. Both were measured on an H200, where
-they are 0.80 and 0.90 of what its data sheet says; those of the other cards are derived, as the
-same shares of their data sheets, and nobody has measured them for this. The best published runs
+with F the rate of a large bfloat16 product and B that of a copy. Both were measured on an H200,
+where they are 0.80 and 0.90 of what its data sheet says; those of the other cards are derived, as
+the same shares of their data sheets, and nobody has measured them for this. The best published runs
 reach 0.90 to 0.95 of the ceiling, PyTorch as it comes some 0.65.
 """
 
@@ -55,8 +55,8 @@ class Network:
     activations: float
 
 
-#: by the whole name that CUDA gives them: cards of one chip differ in clock and in memory, and a part
-#: of a card (MIG) bears a longer name
+#: by the whole name that CUDA gives them: cards of one chip differ in clock and in memory, and a
+#: part of a card (MIG) bears a longer name
 CARDS = {
     "NVIDIA H200": Card(790e12, 4.3e12, measured=True),
     "NVIDIA H200 NVL": by_data_sheet(835e12, 4.8e12),
