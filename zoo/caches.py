@@ -28,13 +28,15 @@ ABOUT = {
     "features": "what frozen backbones made of images",
     "hashes": "hashes of files that have not changed since",
     "pictures": "images of data sets, decoded",
-    "scratch": "what prediction decodes, until it ends",
+    "scratch": "what a process decodes for itself, until it ends",
     "weights": "downloaded weights",
 }
+#: the cache whose parts are of no use when their process has ended
+SCRATCH = "scratch"
 #: what grows with use, and whose parts go when it is too much
 _GROWING = ("features", "pictures")
 #: what consists of parts that somebody may be writing into
-_PARTED = (*_GROWING, "scratch")
+_PARTED = (*_GROWING, SCRATCH)
 #: the file in a part that whoever writes into it shares (see `locks.sharing`)
 IN_USE = "in-use"
 #: what was left unfinished so long ago belongs to a process that was killed, seconds
@@ -201,7 +203,15 @@ def _remove(cache: Path) -> list[Path]:
 
 
 def _sweep() -> None:
-    """Remove what killed processes left unfinished, or half removed."""
+    """Remove what killed processes left: their scratch files, and what is half made or removed.
+
+    A scratch folder is locked by its process, and the system frees that lock however it ends.
+    """
+    scratch = folders.cache() / SCRATCH
+    with suppress(FileNotFoundError):  # there is none
+        for folder in [*scratch.iterdir()]:
+            if folder.is_dir() and not folder.name.startswith((UNFINISHED, TRASH)):
+                discard(folder)
     before = time.time() - LEFT_SECONDS
     for folder, folder_names, file_names in os.walk(folders.cache()):
         for name in (*folder_names, *file_names):

@@ -282,7 +282,7 @@ def _read(
         want_pixels=wanted.pixels[places].tolist(),
         want_canvas=wanted.canvas[places].tolist(),
         canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
-        scratch=folders.cache() / "scratch",
+        scratch=folders.cache() / caches.SCRATCH,
         digests=digests,
         jobs=plan["workers"] or None,
         progress=progress,
@@ -300,5 +300,5 @@ def decoded(paths: Sequence[Path], preprocess: Preprocess) -> Images:
         want_pixels=[True] * len(paths),
         want_canvas=[False] * len(paths),
         canvas_side=1,
-        scratch=folders.cache() / "scratch",
+        scratch=folders.cache() / caches.SCRATCH,
     )
