@@ -87,7 +87,8 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     if sweep and "held_out" in sweep:
         said.append(
             f"sweep: the best of {len(sweep['settings'])} settings on {sweep['held_out']} held-out "
-            f"training images{_in_folds(sweep)}, by cross-entropy: {_setting(sweep['chosen'])}"
+            f"training images{_in_folds(sweep)}, by cross-entropy{_weighted(sweep)}: "
+            f"{_setting(sweep['chosen'])}"
         )
     said += [
         f"vacuous: the loss term {name} was zero in every step of the {phase['name']} phase"
@@ -100,6 +101,10 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
 def _in_folds(sweep: Mapping[str, Any]) -> str:
     folds = sweep.get("folds", 1)
     return f" in {folds} folds" if folds > 1 else ""
+
+
+def _weighted(sweep: Mapping[str, Any]) -> str:
+    return " in which each class counts the same" if sweep.get("weighted") else ""
 
 
 def _setting(setting: Mapping[str, float]) -> str:
