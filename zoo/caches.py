@@ -6,11 +6,13 @@ locked by it, and left alone. What a run has mapped stays readable for it after 
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ from zoo.errors import UsageError
 from zoo.files import TRASH, UNFINISHED, remove_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ABOUT = {
     "catalog": "what the installed plugins offer",
@@ -41,6 +43,10 @@ _PARTED = (*_GROWING, SCRATCH)
 IN_USE = "in-use"
 #: what was left unfinished so long ago belongs to a process that was killed, seconds
 LEFT_SECONDS = 3600.0
+#: a cache folder that no file can be made in, since somebody else decides about it
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
+#: caches that are of use to whoever can but read them
+_READ_ONLY = ("features", "weights")
 #: how much of that is kept, bytes; the variable says it in GB
 LIMIT, LIMIT_VARIABLE = 50e9, "ZOO_CACHE_LIMIT"
 #: how much of the disk pictures leave free, bytes
@@ -75,6 +81,51 @@ class Cleared:
 
     bytes: int
     in_use: tuple[str, ...]
+
+
+@contextmanager
+def usable(say: Callable[[str], None]) -> Iterator[None]:
+    """Within the block there is a cache folder that can be written: the user's, or one for now.
+
+    What is known in the user's own, if that can at least be read, is found in the other one too.
+
+    Args:
+        say: told where the user's cannot be written; nothing is kept then.
+    """
+    place = folders.cache()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        if error.errno not in _NOT_OURS:  # a full disk is told where it matters
+            yield
+            return
+        why = error.strerror
+    else:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="zoo-cache-", ignore_cleanup_errors=True) as temp:
+        say(f"cache: {place} cannot be written ({why}); nothing is kept for later runs")
+        for name in _READ_ONLY:
+            if (place / name).is_dir():
+                Path(temp, name).symlink_to((place / name).absolute())
+        with _cached_in(temp):
+            yield
+
+
+@contextmanager
+def _cached_in(folder: str) -> Iterator[None]:
+    """Within the block that is the cache folder, for this process and for those that it starts."""
+    before = os.environ.get("ZOO_CACHE")
+    os.environ["ZOO_CACHE"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ZOO_CACHE"]
+        else:
+            os.environ["ZOO_CACHE"] = before
 
 
 def caches() -> tuple[Cache, ...]:

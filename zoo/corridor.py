@@ -112,7 +112,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     began = time.perf_counter()
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
-    with stopping.listening() as stop:
+    with stopping.listening() as stop, caches.usable(hears.note):
         plan, dataset = sketch(spec, given, registry_file, hears, stop.check)
         with begun_early(plan, dataset) as ahead:
             draft = prove(plan, dataset)
@@ -156,8 +156,8 @@ def resume(
     began = time.perf_counter()
     hears = listener or Lines()
     folder = runfolder.find(Path(path))
-    with stopping.listening() as stop, locks.held(folder.path):
-        files.clean(folder.path)
+    with stopping.listening() as stop, locks.held(folder.place), caches.usable(hears.note):
+        files.clean(folder.place)
         if folder.has(runfolder.SUMMARY):
             return _finished(folder)
         plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
@@ -175,7 +175,7 @@ def resume(
             found = None
             if settled:
                 found = hot.room("checkpoints").newest_checkpoint(
-                    folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
+                    folder.place / runfolder.CHECKPOINTS, folder.seals(), hears.note
                 )
             device = going_on.device(plan, accept=accept_drift)
             draft = prove(plan, dataset, phases=plan.phases if settled else (), begun=device)
@@ -303,7 +303,7 @@ def _session(
         device=draft.device,
         listener=hears,
         pause=stop.check,
-        checkpoints=folder.path / runfolder.CHECKPOINTS,
+        checkpoints=folder.place / runfolder.CHECKPOINTS,
         seals=folder.seals(),
         wants_save=stop.wants_save,
     )
@@ -330,11 +330,11 @@ def _train(
         session.listener.note(
             f"{runfolder.METRICS}: damaged; {lost} epochs before the checkpoint are missing."
         )
-    observers.start(watchers, folder.path, runfolder.PLAN)
+    observers.start(watchers, folder.place, runfolder.PLAN)
 
     def append(record: EpochRecord) -> None:
         folder.append(record)
-        observers.epoch(watchers, folder.path, record)
+        observers.epoch(watchers, folder.place, record)
 
     try:
         hot.room("train").train(session, append=append, resumed=found)
@@ -349,9 +349,9 @@ def _train(
         report.write(folder, told)
     except BaseException as error:
         status = "stopped" if isinstance(error, Stopped) else "failed"
-        observers.end(watchers, folder.path, status, None)
+        observers.end(watchers, folder.place, status, None)
         raise
-    observers.end(watchers, folder.path, "finished", told)
+    observers.end(watchers, folder.place, "finished", told)
     return Run(folder.path, told)
 
 

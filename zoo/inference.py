@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import encoding, hot, installed, provenance, runfolder
+from zoo import caches, encoding, hot, installed, provenance, runfolder
 from zoo.card import Card, read_card
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import unreadable
@@ -133,7 +133,8 @@ def predict(path: str | Path, images: Sequence[Path], *, device: str = "auto") -
 
     files = read_images(images)
     model = load(path, device=device)
-    found = decoded(files, model.preprocess)
+    with caches.usable(Silent().note):
+        found = decoded(files, model.preprocess)
     bad = {problem.index for problem in found.problems}
     good = [place for place in range(len(files)) if place not in bad]
     logits = model.logits(found.pixels[found.pixels_row[good]])
@@ -265,7 +266,8 @@ def file_logits(model: Predictor, paths: Sequence[Path], hears: Listener, stage:
     Raises:
         BadData: some cannot; all are named.
     """
-    images = decoded(paths, model.preprocess)
+    with caches.usable(hears.note):
+        images = decoded(paths, model.preprocess)
     if images.problems:
         raise unreadable(images.problems)
     hears.begin(stage, len(paths), "images")

@@ -169,7 +169,7 @@ def write(folder: RunFolder, summary: Mapping[str, Any]) -> None:
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8">{_POLICY}<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
-    write_text(folder.path / REPORT, page)
+    write_text(folder.place / REPORT, page)
 
 
 #: what the page may load: the style that stands in it, and nothing else
