@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo import hot, idle, installed, registry, runfolder
+from zoo import caches, hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
@@ -104,7 +104,9 @@ def prepare(
     Raises:
         ZooError: anything that is wrong with the spec, the settings or the data.
     """
-    return prove(*sketch(spec, given, registry_file, listener or Silent(), pause))
+    hears = listener or Silent()
+    with caches.usable(hears.note):
+        return prove(*sketch(spec, given, registry_file, hears, pause))
 
 
 def sketch(

@@ -166,6 +166,12 @@ def evaluate(
     Raises:
         Mismatch: none of the split's images are there, or `data` has classes the model lacks.
     """
+    with caches.usable(Silent().note):  # where images are decoded, and the demo set is drawn
+        return _evaluated(Path(path), data, split, device)
+
+
+def _evaluated(path: Path, data: str | Path, split: str | None, device: str) -> dict[str, Any]:
+    """See `evaluate`."""
     model = load(path, device=device)
     table = survey(source(data), seed=0, val_fraction=0.2, threads=cores())
     strange = sorted(set(table.classes) - set(model.classes))
@@ -174,7 +180,7 @@ def evaluate(
             f"The model does not know the classes {encoding.line(', '.join(strange[:8]))}.",
             hint=f"It knows: {encoding.line(', '.join(model.classes[:20]))}.",
         )
-    rows, missing, name = _rows_to_measure(Path(path), table, split)
+    rows, missing, name = _rows_to_measure(path, table, split)
     paths = [table.table.rows[row].path for row in rows]
     place = {label: index for index, label in enumerate(model.classes)}
     target = np.array([place[table.table.rows[row].label] for row in rows], np.int64)
@@ -186,7 +192,7 @@ def evaluate(
         **scores.to_json(model.classes),
         "missing": missing,
         "changed": [one for one in missing if one in there],
-        "differs": _differs(Path(path), model.device),
+        "differs": _differs(path, model.device),
     }
 
 
@@ -266,8 +272,7 @@ def file_logits(model: Predictor, paths: Sequence[Path], hears: Listener, stage:
     Raises:
         BadData: some cannot; all are named.
     """
-    with caches.usable(hears.note):
-        images = decoded(paths, model.preprocess)
+    images = decoded(paths, model.preprocess)
     if images.problems:
         raise unreadable(images.problems)
     hears.begin(stage, len(paths), "images")
