@@ -6,8 +6,10 @@ each other:
 
     seconds an image = 6 · MAC / F + 28 B · activations / B
 
-with F the rate of a large bfloat16 product and B that of a copy, both as measured: 0.80 and 0.90 of
-the data sheet. The best published runs reach 0.90 to 0.95 of it, PyTorch as it comes some 0.65.
+with F the rate of a large bfloat16 product and B that of a copy. Both were measured on an H200,
+where they are 0.80 and 0.90 of what its data sheet says; those of the other cards are derived, as
+the same shares of their data sheets, and nobody has measured them for this. The best published runs
+reach 0.90 to 0.95 of the ceiling, PyTorch as it comes some 0.65.
 """
 
 from __future__ import annotations
@@ -16,19 +18,28 @@ from dataclasses import dataclass
 
 #: passes over the activations and how often they are multiplied, as above
 _BYTES, _FLOPS = 28, 6
+#: what the H200 reaches of its data sheet
+_PRODUCTS, _COPIES = 0.80, 0.90
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card's rates, as measured.
+    """A card's rates.
 
     Args:
         flops: a second, of bfloat16 products.
         bytes: a second, of copies.
+        measured: else derived from the data sheet.
     """
 
     flops: float
     bytes: float
+    measured: bool = False
+
+
+def by_data_sheet(flops: float, bytes: float) -> Card:  # noqa: A002 - the field's own word
+    """A card of which the data sheet alone is known: dense bfloat16 products, memory bandwidth."""
+    return Card(_PRODUCTS * flops, _COPIES * bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,19 @@ class Network:
     activations: float
 
 
-#: by a part of the name that CUDA gives them
-CARDS = {"H200": Card(790e12, 4.3e12), "H100": Card(790e12, 3.0e12)}
+#: by the whole name that CUDA gives them: cards of one chip differ in clock and in memory, and a
+#: part of a card (MIG) bears a longer name
+CARDS = {
+    "NVIDIA H200": Card(790e12, 4.3e12, measured=True),
+    "NVIDIA H200 NVL": by_data_sheet(835e12, 4.8e12),
+    "NVIDIA H100 80GB HBM3": by_data_sheet(989e12, 3.35e12),
+    "NVIDIA H100 NVL": by_data_sheet(835e12, 3.9e12),
+    "NVIDIA H100 PCIe": by_data_sheet(756e12, 2.0e12),
+    "NVIDIA A100-SXM4-80GB": by_data_sheet(312e12, 2.039e12),
+    "NVIDIA A100-SXM4-40GB": by_data_sheet(312e12, 1.555e12),
+    "NVIDIA A100 80GB PCIe": by_data_sheet(312e12, 1.935e12),
+    "NVIDIA A100-PCIE-40GB": by_data_sheet(312e12, 1.555e12),
+}
 #: at 224x224
 NETWORKS = {
     "resnet18": Network(1.82e9, 2.48e6),
@@ -68,6 +90,14 @@ def ceiling(architecture: str, card: str) -> float | None:
         architecture: as timm and torchvision call it.
         card: as CUDA calls it, such as `NVIDIA H200`.
     """
-    network = NETWORKS.get(architecture)
-    rates = next((one for part, one in CARDS.items() if part in card), None)
+    network, rates = NETWORKS.get(architecture), CARDS.get(card)
     return images_per_second(network, rates) if network and rates else None
+
+
+def origin(card: str) -> str:
+    """Where a card's ceilings come from, in a sentence."""
+    rates = CARDS.get(card)
+    if rates is None:
+        return f"No ceiling is known of {card}: see CARDS in ceilings.py."
+    how = "measured on such a card" if rates.measured else "derived from its data sheet"
+    return f"The ceilings of {card} go by rates {how}."

@@ -299,8 +299,8 @@ def main() -> None:
         report(spec, found, cuda=cuda)
         rows.append(row(architecture_of(spec), found, card))
     print(table(rows))
-    if cuda and not any(part in card for part in ceilings.CARDS):
-        print("No ceiling is known of this card: see CARDS in ceilings.py.")
+    if cuda:
+        print(ceilings.origin(card))
 
 
 if __name__ == "__main__":

@@ -220,6 +220,20 @@ def test_ceilings_are_those_of_products_and_of_memory_one_after_the_other(
 
 
 @pytest.mark.usefixtures("scripts")
+def test_a_ceiling_is_of_the_very_card_and_says_where_it_comes_from() -> None:
+    import ceilings
+
+    rates = {name: ceilings.ceiling("resnet50", name) for name in ceilings.CARDS}
+    assert len({rates[f"NVIDIA H100 {one}"] for one in ("80GB HBM3", "NVL", "PCIe")}) == 3
+    assert rates["NVIDIA A100-SXM4-80GB"] != rates["NVIDIA A100-SXM4-40GB"]
+    assert "measured" in ceilings.origin("NVIDIA H200")
+    assert "derived from its data sheet" in ceilings.origin("NVIDIA H100 80GB HBM3")
+    for unknown in ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GH200 480GB", "NVIDIA H100"):
+        assert ceilings.ceiling("resnet50", unknown) is None
+        assert ceilings.origin(unknown).startswith("No ceiling is known of")
+
+
+@pytest.mark.usefixtures("scripts")
 def test_every_network_of_the_aim_has_a_ceiling() -> None:
     import ceilings
     import headspace

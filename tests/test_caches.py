@@ -130,6 +130,19 @@ def test_parts_in_use_stay_and_are_told_and_the_others_go(
     assert list(place.iterdir()) == []
 
 
+def test_scratch_files_of_dead_processes_go_at_once_and_those_of_living_ones_stay(
+    fill: Fill,
+) -> None:
+    place = fill({"scratch/ingest-dead/ring.u8": 90, "scratch/ingest-alive/ring.u8": 10})
+    (place / "scratch" / "ingest-dead" / caches.IN_USE).touch()
+    with locks.sharing(place / "scratch" / "ingest-alive" / caches.IN_USE) as share:
+        share.admit()
+        caches.prune()
+        assert [one.name for one in (place / "scratch").iterdir()] == ["ingest-alive"]
+    caches.prune()
+    assert not [*(place / "scratch").iterdir()]
+
+
 def test_what_killed_processes_left_unfinished_goes_after_an_hour(fill: Fill) -> None:
     now = int(time.time())
     place = fill({"features/f/shard": 1, "weights/w": 1}, used=now)

@@ -147,7 +147,6 @@ def test_a_convex_probe_is_solved_for_and_says_why() -> None:
         {"probe__epochs": 3},
         {"lr": 0.1},
         {"batch_size": 8},
-        {"weight_decay": 1.0},
         {"select": "best"},
         {"patience": 2},
         {"balance": "sampler"},
@@ -156,12 +155,33 @@ def test_a_convex_probe_is_solved_for_and_says_why() -> None:
     ],
 )
 def test_whoever_sets_what_only_epochs_have_gets_epochs(given: dict[str, Any]) -> None:
-    assert decided(1000, CONVEX, train="probe", **given)[0].optimizer == "adamw"
+    (found,) = decided(1000, CONVEX, train="probe", **given)
+    assert found.optimizer == "adamw"
+    if "probe__solver" not in given:  # else they have said it themselves
+        assert next(iter(given)).rpartition("__")[2] in found.reasons["solver"]
+    assert "solver" not in decided(1000, None, train="probe", **given)[0].reasons
+
+
+@pytest.mark.parametrize("how", ["auto", "lbfgs"])
+@pytest.mark.parametrize("given", [{"select": "last"}, {"patience": 0}, {"weight_decay": 0.5}])
+def test_what_a_solver_does_as_well_leaves_it_at_work(how: str, given: dict[str, Any]) -> None:
+    (found,) = decided(1000, CONVEX, train="probe", probe__solver=how, **given)
+    assert found.optimizer == "lbfgs"
+    assert found.weight_decay == given.get("weight_decay", found.weight_decay)
+
+
+def test_a_decay_that_means_another_thing_to_the_solver_is_told() -> None:
+    assert "mean loss" in decided(9, CONVEX, train="probe", weight_decay=5)[0].reasons["solver"]
+    assert "solver" not in decided(9, CONVEX, train="probe")[0].reasons
+    full = decided(9, CONVEX, train="lpft", weight_decay=5)
+    assert "solver" not in full[0].reasons
 
 
 def test_very_many_images_are_trained_on_in_epochs() -> None:
     assert decided(100_000, CONVEX, train="probe")[0].optimizer == "lbfgs"
-    assert decided(100_001, CONVEX, train="probe")[0].optimizer == "adamw"
+    (many,) = decided(100_001, CONVEX, train="probe")
+    assert many.optimizer == "adamw"
+    assert "because of more than 100,000 images" in many.reasons["solver"]
 
 
 def test_a_solver_that_was_asked_for_takes_a_decay_and_refuses_what_epochs_have() -> None:

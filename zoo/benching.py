@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo import corridor, ending, hot, pictures, speed, stopping
+from zoo import caches, corridor, ending, hot, pictures, speed, stopping
 from zoo.data.ingest import FEW, children, unreadable
 from zoo.draft import makers, prepare
 from zoo.errors import UsageError
@@ -72,7 +72,7 @@ def bench(
         raise UsageError(f"seconds = {seconds}: a measurement takes some seconds.")
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
-    with stopping.listening() as stop, ending.explained():
+    with stopping.listening() as stop, ending.explained(), caches.usable(hears.note):
         draft = prepare(spec, given, registry_file=registry_file, listener=hears, pause=stop.check)
         try:
             model = corridor.placed_model(draft, corridor.weights_file(draft.plan, hears, stop))

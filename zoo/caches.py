@@ -6,11 +6,13 @@ locked by it, and left alone. What a run has mapped stays readable for it after 
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ from zoo.errors import UsageError
 from zoo.files import TRASH, UNFINISHED, remove_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ABOUT = {
     "catalog": "what the installed plugins offer",
@@ -28,17 +30,23 @@ ABOUT = {
     "features": "what frozen backbones made of images",
     "hashes": "hashes of files that have not changed since",
     "pictures": "images of data sets, decoded",
-    "scratch": "what prediction decodes, until it ends",
+    "scratch": "what a process decodes for itself, until it ends",
     "weights": "downloaded weights",
 }
+#: the cache whose parts are of no use when their process has ended
+SCRATCH = "scratch"
 #: what grows with use, and whose parts go when it is too much
 _GROWING = ("features", "pictures")
 #: what consists of parts that somebody may be writing into
-_PARTED = (*_GROWING, "scratch")
+_PARTED = (*_GROWING, SCRATCH)
 #: the file in a part that whoever writes into it shares (see `locks.sharing`)
 IN_USE = "in-use"
 #: what was left unfinished so long ago belongs to a process that was killed, seconds
 LEFT_SECONDS = 3600.0
+#: a cache folder that no file can be made in, since somebody else decides about it
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
+#: caches that are of use to whoever can but read them
+_READ_ONLY = ("features", "weights")
 #: how much of that is kept, bytes; the variable says it in GB
 LIMIT, LIMIT_VARIABLE = 50e9, "ZOO_CACHE_LIMIT"
 #: how much of the disk pictures leave free, bytes
@@ -73,6 +81,51 @@ class Cleared:
 
     bytes: int
     in_use: tuple[str, ...]
+
+
+@contextmanager
+def usable(say: Callable[[str], None]) -> Iterator[None]:
+    """Within the block there is a cache folder that can be written: the user's, or one for now.
+
+    What is known in the user's own, if that can at least be read, is found in the other one too.
+
+    Args:
+        say: told where the user's cannot be written; nothing is kept then.
+    """
+    place = folders.cache()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        if error.errno not in _NOT_OURS:  # a full disk is told where it matters
+            yield
+            return
+        why = error.strerror
+    else:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="zoo-cache-", ignore_cleanup_errors=True) as temp:
+        say(f"cache: {place} cannot be written ({why}); nothing is kept for later runs")
+        for name in _READ_ONLY:
+            if (place / name).is_dir():
+                Path(temp, name).symlink_to((place / name).absolute())
+        with _cached_in(temp):
+            yield
+
+
+@contextmanager
+def _cached_in(folder: str) -> Iterator[None]:
+    """Within the block that is the cache folder, for this process and for those that it starts."""
+    before = os.environ.get("ZOO_CACHE")
+    os.environ["ZOO_CACHE"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ZOO_CACHE"]
+        else:
+            os.environ["ZOO_CACHE"] = before
 
 
 def caches() -> tuple[Cache, ...]:
@@ -201,7 +254,15 @@ def _remove(cache: Path) -> list[Path]:
 
 
 def _sweep() -> None:
-    """Remove what killed processes left unfinished, or half removed."""
+    """Remove what killed processes left: their scratch files, and what is half made or removed.
+
+    A scratch folder is locked by its process, and the system frees that lock however it ends.
+    """
+    scratch = folders.cache() / SCRATCH
+    with suppress(FileNotFoundError):  # there is none
+        for folder in [*scratch.iterdir()]:
+            if folder.is_dir() and not folder.name.startswith((UNFINISHED, TRASH)):
+                discard(folder)
     before = time.time() - LEFT_SECONDS
     for folder, folder_names, file_names in os.walk(folders.cache()):
         for name in (*folder_names, *file_names):

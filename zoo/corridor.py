@@ -15,6 +15,7 @@ from zoo import (
     caches,
     fetch,
     files,
+    going_on,
     hot,
     inference,
     locks,
@@ -111,7 +112,7 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
     began = time.perf_counter()
     hears = listener or Lines()
     given = {**(settings or {}), **more, **({} if data is None else {"data": str(data)})}
-    with stopping.listening() as stop:
+    with stopping.listening() as stop, caches.usable(hears.note):
         plan, dataset = sketch(spec, given, registry_file, hears, stop.check)
         with begun_early(plan, dataset) as ahead:
             draft = prove(plan, dataset)
@@ -130,7 +131,11 @@ def run(  # noqa: PLR0913 - the command line's options, by the same names
 
 
 def resume(
-    path: str | Path, *, data: str | Path | None = None, listener: Listener | None = None
+    path: str | Path,
+    *,
+    data: str | Path | None = None,
+    accept_drift: bool = False,
+    listener: Listener | None = None,
 ) -> Run:
     """Go on with a run that was stopped, from its newest whole checkpoint.
 
@@ -139,18 +144,20 @@ def resume(
     Args:
         path: the run folder.
         data: where the run's images lie now; None for where they were.
-        listener: hears how it goes.
+        accept_drift: go on although this machine cannot compute as the run began, with what it has.
+        listener: hears how it goes, and what is not as it was when the run began.
 
     Raises:
         InputMissing: it is no run folder.
-        Mismatch: the data or the plugins changed since.
+        Mismatch: the data, the plugins or the weights file changed since; or the run's device is
+            not here, and that is not accepted.
         UsageError: the run is finished.
     """
     began = time.perf_counter()
     hears = listener or Lines()
     folder = runfolder.find(Path(path))
-    with stopping.listening() as stop, locks.held(folder.path):
-        files.clean(folder.path)
+    with stopping.listening() as stop, locks.held(folder.place), caches.usable(hears.note):
+        files.clean(folder.place)
         if folder.has(runfolder.SUMMARY):
             return _finished(folder)
         plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
@@ -168,9 +175,11 @@ def resume(
             found = None
             if settled:
                 found = hot.room("checkpoints").newest_checkpoint(
-                    folder.path / runfolder.CHECKPOINTS, folder.seals(), hears.note
+                    folder.place / runfolder.CHECKPOINTS, folder.seals(), hears.note
                 )
-            draft = prove(plan, dataset, phases=plan.phases if settled else ())
+            device = going_on.device(plan, accept=accept_drift)
+            draft = prove(plan, dataset, phases=plan.phases if settled else (), begun=device)
+            going_on.tell_drift(folder, plan, draft.plan.device, hears)
             if not settled:
                 write_data(folder, draft)
             if found is None:
@@ -294,7 +303,7 @@ def _session(
         device=draft.device,
         listener=hears,
         pause=stop.check,
-        checkpoints=folder.path / runfolder.CHECKPOINTS,
+        checkpoints=folder.place / runfolder.CHECKPOINTS,
         seals=folder.seals(),
         wants_save=stop.wants_save,
     )
@@ -321,11 +330,11 @@ def _train(
         session.listener.note(
             f"{runfolder.METRICS}: damaged; {lost} epochs before the checkpoint are missing."
         )
-    observers.start(watchers, folder.path, runfolder.PLAN)
+    observers.start(watchers, folder.place, runfolder.PLAN)
 
     def append(record: EpochRecord) -> None:
         folder.append(record)
-        observers.epoch(watchers, folder.path, record)
+        observers.epoch(watchers, folder.place, record)
 
     try:
         hot.room("train").train(session, append=append, resumed=found)
@@ -333,14 +342,16 @@ def _train(
         told = summary.build(session, session.proof, scores, _loaded(session))
         if repeats := folder.repeats():
             told["repeats"] = repeats
+        if drift := folder.drift():
+            told["resumed_with"] = drift
         summary.save_model(folder, session, session.proof)
         folder.write(runfolder.SUMMARY, told)
         report.write(folder, told)
     except BaseException as error:
         status = "stopped" if isinstance(error, Stopped) else "failed"
-        observers.end(watchers, folder.path, status, None)
+        observers.end(watchers, folder.place, status, None)
         raise
-    observers.end(watchers, folder.path, "finished", told)
+    observers.end(watchers, folder.place, "finished", told)
     return Run(folder.path, told)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo import hot, idle, installed, registry, runfolder
+from zoo import caches, hot, idle, installed, registry, runfolder
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
@@ -76,6 +76,11 @@ class Draft:
                     f"probe.sweep: only {images} held-out images of {classes} of "
                     f"{len(self.dataset.classes)} classes choose the settings"
                 )
+        found += [
+            f"{phase.name}: {phase.reasons['solver']}"
+            for phase in self.plan.phases
+            if "solver" in phase.reasons
+        ]
         return found + idle.notes(self.plan, own_split=self.dataset.given)
 
 
@@ -99,7 +104,9 @@ def prepare(
     Raises:
         ZooError: anything that is wrong with the spec, the settings or the data.
     """
-    return prove(*sketch(spec, given, registry_file, listener or Silent(), pause))
+    hears = listener or Silent()
+    with caches.usable(hears.note):
+        return prove(*sketch(spec, given, registry_file, hears, pause))
 
 
 def sketch(
@@ -227,19 +234,26 @@ def as_begun(record: Mapping[str, Any], dataset: Dataset) -> Dataset:
     return replace(dataset.with_splits(splits).without(gone), skipped=skipped)
 
 
-def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -> Draft:
+def prove(
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    phases: tuple[PhasePlan, ...] = (),
+    begun: Device | None = None,
+) -> Draft:
     """Settle a plan for its data and device, and prove that its parts fit.
 
     Args:
         plan: as resolved.
         dataset: the data that it is for.
         phases: those of a run that goes on; decided anew where there are none.
+        begun: likewise, its device.
 
     Raises:
         UsageError: nothing can be held out for a sweep.
     """
     layout = plan.backbone.component.facts.layout
-    device = _device(plan, layout)
+    device = begun or _device(plan, layout)
     counts = DataCounts(
         dataset.classes,
         dataset.counts("train"),
@@ -266,7 +280,7 @@ def prove(plan: Plan, dataset: Dataset, *, phases: tuple[PhasePlan, ...] = ()) -
             class_counts=counts.train,
             extras=plan.extras,
         )
-    if not layout:  # only the modules themselves can tell
+    if not layout and begun is None:  # only the modules themselves can tell
         device = _device(plan, proof.layout)
         plan = replace(plan, device=hot.room("device").description(device))
     return Draft(plan, dataset, proof, device)

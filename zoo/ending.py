@@ -74,5 +74,5 @@ def _say_ending(
     with suppress(OSError, StorageFault):
         if not kept:
             runfolder.discard_if_unused(folder)
-        if folder.path.is_dir():
+        if folder.place.is_dir():
             folder.finish(status, code, reason)

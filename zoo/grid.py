@@ -49,6 +49,11 @@ def parse(text: str) -> tuple[Mapping[str, float], ...]:
     )
 
 
+def weighs_classes(settings: Mapping[str, object]) -> bool:
+    """Whether each class counts the same in what a sweep is judged by, however many its images."""
+    return settings["balance"] != "none" or settings["metric"] == "macro_f1"
+
+
 def problems(text: str) -> list[str]:
     """What is wrong with a sweep's text, a sentence each."""
     found: list[str] = []

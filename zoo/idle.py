@@ -119,4 +119,14 @@ def _judging(plan: Plan, last: PhasePlan) -> Iterator[_Rule]:
     yield not judged and last.select == "best", ("select",), nothing
     chosen = judged and (last.select == "best" or last.patience > 0)
     asked = plan["metric"] != "top1"
-    yield asked and not chosen, ("metric",), "no epoch is chosen by a figure (see select, patience)"
+    if not _judges_settings(plan):
+        why = "no epoch is chosen by a figure (see select, patience)"
+        yield asked and not chosen, ("metric",), why
+
+
+def _judges_settings(plan: Plan) -> bool:
+    """Whether the metric decides how a sweep is judged: it weighs classes of unlike sizes."""
+    tried = grid.parse(str(plan["probe.sweep"] or ""))
+    unlike = plan.counts is not None and len({*plan.counts.train}) > 1
+    probed = any(phase.name == "probe" for phase in plan.phases)
+    return len(tried) > 1 and unlike and probed and plan["balance"] == "none"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo import encoding, hot, installed, runfolder
+from zoo import caches, encoding, hot, installed, provenance, runfolder
 from zoo.card import Card, read_card
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.ingest import unreadable
@@ -133,7 +133,8 @@ def predict(path: str | Path, images: Sequence[Path], *, device: str = "auto") -
 
     files = read_images(images)
     model = load(path, device=device)
-    found = decoded(files, model.preprocess)
+    with caches.usable(Silent().note):
+        found = decoded(files, model.preprocess)
     bad = {problem.index for problem in found.problems}
     good = [place for place in range(len(files)) if place not in bad]
     logits = model.logits(found.pixels[found.pixels_row[good]])
@@ -159,11 +160,18 @@ def evaluate(
 
     Returns:
         `{"split", "top1", "macro_f1", "n", "interval", ...}`, with `missing`: the split's images
-        that `data` lacks.
+        that `data` lacks, `changed`: those of them that are there under their name with other
+        content, and `differs`: what of the device is not as when the run's figure was made.
 
     Raises:
         Mismatch: none of the split's images are there, or `data` has classes the model lacks.
     """
+    with caches.usable(Silent().note):  # where images are decoded, and the demo set is drawn
+        return _evaluated(Path(path), data, split, device)
+
+
+def _evaluated(path: Path, data: str | Path, split: str | None, device: str) -> dict[str, Any]:
+    """See `evaluate`."""
     model = load(path, device=device)
     table = survey(source(data), seed=0, val_fraction=0.2, threads=cores())
     strange = sorted(set(table.classes) - set(model.classes))
@@ -172,13 +180,36 @@ def evaluate(
             f"The model does not know the classes {encoding.line(', '.join(strange[:8]))}.",
             hint=f"It knows: {encoding.line(', '.join(model.classes[:20]))}.",
         )
-    rows, missing, name = _rows_to_measure(Path(path), table, split)
+    rows, missing, name = _rows_to_measure(path, table, split)
     paths = [table.table.rows[row].path for row in rows]
     place = {label: index for index, label in enumerate(model.classes)}
     target = np.array([place[table.table.rows[row].label] for row in rows], np.int64)
     logits = file_logits(model, paths, Silent(), f"{name} images")
     scores = hot.room("evaluate").score_numpy(logits, target)
-    return {"split": name, **scores.to_json(model.classes), "missing": missing}
+    there = {row.name for row in table.table.rows}
+    return {
+        "split": name,
+        **scores.to_json(model.classes),
+        "missing": missing,
+        "changed": [one for one in missing if one in there],
+        "differs": _differs(path, model.device),
+    }
+
+
+def _differs(path: Path, device: Device) -> list[str]:
+    """What of the device may move a figure's last digits against the run's; one line for each."""
+    now = hot.room("device").description(device)
+    if (path / runfolder.SUMMARY).is_file():
+        told = RunFolder(path).read(runfolder.SUMMARY).get("device")
+        before = told if isinstance(told, dict) else {}
+    else:  # a copy of the model's folder
+        card = read_card(_model_folder(path))
+        before = {"name": card.device or device.torch.type, "precision": card.precision}
+    kinds = {"name": str(before.get("name", "")).partition(":")[0]}, {"name": device.torch.type}
+    if kinds[0] == kinds[1] == {"name": "cpu"}:
+        before = {key: value for key, value in before.items() if key != "title"}  # says the threads
+    drift = provenance.device_drift({**before, **kinds[0]}, {**now, **kinds[1]})
+    return [one.told for one in drift]
 
 
 def _rows_to_measure(

@@ -7,7 +7,7 @@ comes from experience, the source stands beside it.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo import grid
@@ -42,9 +42,9 @@ SOLVER_DECAY = 1 / 12_800
 #: looked at all of them a hundred times
 SOLVER_IMAGES = 100_000
 #: what only epochs have: whoever sets one of these wants epochs
-EPOCHS_OWN = ("epochs", "lr", "batch_size", "weight_decay", "select", "patience")
-#: the same for a solver that was asked for by name; its weight decay is its own
-_REFUSED = tuple(name for name in EPOCHS_OWN if name != "weight_decay")
+EPOCHS_OWN = ("epochs", "lr", "batch_size", "select", "patience")
+#: values of them that a solver meets as well: its one epoch is the last, and none is cut short
+_MET: Mapping[str, Value] = {"select": "last", "patience": 0}
 #: the feature width to go by where a backbone does not state its own
 USUAL_WIDTH = 1_280
 #: below this many images, batch norm statistics of a fine-tuned batch are worse than ImageNet's
@@ -149,12 +149,13 @@ def decide(  # noqa: PLR0913 - one fact each
     phases = []
     if train in ("probe", "lpft"):
         last, width = train == "probe", features or USUAL_WIDTH
-        solved, reason = _solver(settings, images, convex=convex, last=last)
-        phases.append(
-            _solved(settings, images, width, reason, last=last)
+        solved, reasons = _solver(settings, images, convex=convex, last=last)
+        phase = (
+            _solved(settings, images, width, last=last)
             if solved
             else _probe(settings, images, width, last=last, has_val=has_val)
         )
+        phases.append(replace(phase, reasons={**phase.reasons, **reasons}))
     if train in ("full", "lpft"):
         phases.append(_full(settings, images, pretrained, layout, has_val=has_val))
     first = phases[0]
@@ -184,47 +185,61 @@ def _prefixes(*, last: bool) -> tuple[str, ...]:
 
 def _solver(
     settings: Mapping[str, Value | None], images: int, *, convex: bool, last: bool
-) -> tuple[bool, str]:
-    """Whether a probe is solved for, and why; the reason is empty when the user chose.
+) -> tuple[bool, Mapping[str, str]]:
+    """Whether a probe is solved for, and why; no reason where the user chose.
+
+    What of the user's other wishes decided it, or reads otherwise for it, is the reason `solver`.
 
     Raises:
         UsageError: it shall be, and what only epochs have is set as well.
     """
-    given = {
-        f"{prefix}{name}"
-        for prefix in _prefixes(last=last)
-        for name in EPOCHS_OWN
-        if settings.get(f"{prefix}{name}") not in (None, "auto")
-    }
+    wants = _of_epochs(settings, last=last)
     wanted = settings.get("probe.solver")
     sweep = str(settings.get("probe.sweep") or "")
     if wanted == "lbfgs":
-        found = [name for name in sorted(given) if name.rpartition(".")[2] in _REFUSED]
-        found += ["balance=sampler"] if settings.get("balance") == "sampler" else []
         swept = {name for one in grid.parse(sweep) for name in one} - {"weight_decay"}
-        found += [f"a sweep of {name}" for name in sorted(swept)]
+        found = [*wants, *(f"a sweep of {name}" for name in sorted(swept))]
         if found:
             raise UsageError(
                 f"probe.solver=lbfgs solves for the optimum on all images at once: it has no use "
                 f"for {', '.join(found)}.",
                 hint="Leave that out, or use --set probe.solver=epochs.",
             )
-        return True, ""
-    free = not given and not sweep and settings.get("balance") != "sampler"
-    if wanted == "auto" and convex and free and images <= SOLVER_IMAGES:
-        return True, "the head and the loss make a convex problem: this is its one optimum"
-    return False, ""
+        return True, {}
+    if wanted != "auto" or not convex:
+        return False, {}
+    wants += ["a sweep"] if sweep else []
+    wants += [f"more than {SOLVER_IMAGES:,} images"] if images > SOLVER_IMAGES else []
+    if wants:
+        told = f"trained in epochs and not solved for by L-BFGS, because of {', '.join(wants)}"
+        return False, {"solver": told}
+    why = {"optimizer": "the head and the loss make a convex problem: this is its one optimum"}
+    if any(settings.get(f"{prefix}weight_decay") is not None for prefix in _prefixes(last=last)):
+        why["solver"] = (
+            "solved for by L-BFGS: weight_decay is that of the mean loss + decay/2 · |W|², and not "
+            "AdamW's (--set probe.solver=epochs)"
+        )
+    return True, why
+
+
+def _of_epochs(settings: Mapping[str, Value | None], *, last: bool) -> list[str]:
+    """The settings that only epochs can do as they say."""
+    names = {f"{prefix}{name}": name for prefix in _prefixes(last=last) for name in EPOCHS_OWN}
+    found = sorted(
+        full
+        for full, name in names.items()
+        if settings.get(full) not in (None, "auto", _MET.get(name, "auto"))
+    )
+    return [*found, *(["balance=sampler"] if settings.get("balance") == "sampler" else [])]
 
 
 def _solved(
-    settings: Mapping[str, Value | None], images: int, width: int, why: str, *, last: bool
+    settings: Mapping[str, Value | None], images: int, width: int, *, last: bool
 ) -> PhasePlan:
     choices = _Choices(settings, *_prefixes(last=last))
     decay = choices.take(
         "weight_decay", float(f"{SOLVER_DECAY * width:.3g}"), "measured: a 12,800th per feature"
     )
-    if why:
-        choices.reasons["optimizer"] = why
     return PhasePlan(
         name="probe",
         epochs=1,

@@ -283,7 +283,7 @@ def _read(
         want_pixels=wanted.pixels[places].tolist(),
         want_canvas=wanted.canvas[places].tolist(),
         canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
-        scratch=folders.cache() / "scratch",
+        scratch=folders.cache() / caches.SCRATCH,
         digests=digests,
         jobs=plan["workers"] or None,
         progress=progress,
@@ -301,5 +301,5 @@ def decoded(paths: Sequence[Path], preprocess: Preprocess) -> Images:
         want_pixels=[True] * len(paths),
         want_canvas=[False] * len(paths),
         canvas_side=1,
-        scratch=folders.cache() / "scratch",
+        scratch=folders.cache() / caches.SCRATCH,
     )

@@ -203,6 +203,11 @@ def drift(stored: Provenance, plan: Plan) -> list[Drift]:
         stored: of the run.
         plan: of the run as well.
     """
+    return [*installed_drift(stored, plan), *file_drift(stored, plan)]
+
+
+def installed_drift(stored: Provenance, plan: Plan) -> list[Drift]:
+    """The same of plugins and libraries alone."""
     names = [HOST, *dict.fromkeys(one.plugin for one in plan.trio)]
     known = {one.plugin: one.version for one in plan.trio} | {HOST: stored.zoo}
     was = {
@@ -213,6 +218,12 @@ def drift(stored: Provenance, plan: Plan) -> list[Drift]:
     required = {library for one in was.values() for library in one.libraries}
     for name in sorted({*DECIDING, *required} & {*stored.packages}):
         found += _of_library(name, stored.packages[name])
+    return found
+
+
+def file_drift(stored: Provenance, plan: Plan) -> list[Drift]:
+    """The same of the files that the user named beside the images."""
+    found: list[Drift] = []
     now = _files(plan)
     for name, before in stored.files.items():
         if now.get(name, "") != before:
@@ -255,10 +266,23 @@ def device_drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Drif
         now: of a settled one.
     """
     return [
-        Drift(f"device: its {name} was {before[name]} and is {now.get(name)}")
-        for name in _COMPUTES
-        if name in before and before[name] != now.get(name)
+        *(
+            Drift(f"device: its {name} was {before[name]} and is {now.get(name)}")
+            for name in _COMPUTES
+            if name in before and before[name] != now.get(name)
+        ),
+        *_processor_drift(before.get("processor"), now.get("processor")),
     ]
+
+
+def _processor_drift(before: object, now: object) -> list[Drift]:
+    """What of a processor came or went; of an older zoo's record nothing is known."""
+    if not isinstance(before, list) or not isinstance(now, list) or before == now:
+        return []
+    had = ", ".join(str(one) for one in before if one not in now)
+    has = ", ".join(str(one) for one in now if one not in before)
+    told = f"had {had[:200] or 'no more'} and has {has[:200] or 'no more'}"
+    return [Drift(f"device: its processor {told}")]
 
 
 def _used(name: str, stated: str) -> Used:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import hot, observers, provenance, runfolder, stopping
+from zoo import caches, hot, observers, provenance, runfolder, stopping
 from zoo.corridor import Run, begun_early, carry_out, write_data
 from zoo.draft import as_begun, check_plugins, prove, survey_data, told_of, unlike
 from zoo.ending import ending
@@ -63,7 +63,7 @@ def repeat(
     """
     began = time.perf_counter()
     hears = listener or Lines()
-    with stopping.listening() as stop:
+    with stopping.listening() as stop, caches.usable(hears.note):
         where = None if data is None else str(data)
         once = again(Path(path), where, hears, stop.check, accept=accept_drift)
         plan, dataset = once.plan, once.dataset

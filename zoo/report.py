@@ -64,6 +64,7 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     """What a reader must know to trust the figures."""
     train = summary["train"]
     said = [f"data: {line}" for line in summary["data"]]
+    said += [f"went on although {one}" for one in summary.get("resumed_with", ())]
     if repeats := summary.get("repeats"):
         told = "with what is told below" if repeats["drift"] else "with nothing different"
         said.append(f"repeats {repeats['run']}: {told}")
@@ -86,7 +87,8 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     if sweep and "held_out" in sweep:
         said.append(
             f"sweep: the best of {len(sweep['settings'])} settings on {sweep['held_out']} held-out "
-            f"training images{_in_folds(sweep)}, by cross-entropy: {_setting(sweep['chosen'])}"
+            f"training images{_in_folds(sweep)}, by cross-entropy{_weighted(sweep)}: "
+            f"{_setting(sweep['chosen'])}"
         )
     said += [
         f"vacuous: the loss term {name} was zero in every step of the {phase['name']} phase"
@@ -99,6 +101,10 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
 def _in_folds(sweep: Mapping[str, Any]) -> str:
     folds = sweep.get("folds", 1)
     return f" in {folds} folds" if folds > 1 else ""
+
+
+def _weighted(sweep: Mapping[str, Any]) -> str:
+    return " in which each class counts the same" if sweep.get("weighted") else ""
 
 
 def _setting(setting: Mapping[str, float]) -> str:
@@ -163,7 +169,7 @@ def write(folder: RunFolder, summary: Mapping[str, Any]) -> None:
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8">{_POLICY}<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
-    write_text(folder.path / REPORT, page)
+    write_text(folder.place / REPORT, page)
 
 
 #: what the page may load: the style that stands in it, and nothing else

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,9 @@ _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"}
+_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"} | {
+    "resumed_with"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,18 @@ class RunFolder:
     """All that a run leaves.
 
     Args:
-        path: of the folder.
+        path: of the folder, as it is told.
+
+    Attributes:
+        place: the same, whatever folder a plugin's code makes the working directory.
     """
 
     path: Path
+    place: Path = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find the folder once."""
+        object.__setattr__(self, "place", self.path.absolute())  # it is frozen
 
     def write_plan(
         self,
@@ -72,7 +82,7 @@ class RunFolder:
             "observe": list(observe),
             **({"repeats": dict(repeats)} if repeats else {}),
         }
-        write_json(self.path / PLAN, record)
+        write_json(self.place / PLAN, record)
 
     def plan(self) -> Plan:
         """The plan back.
@@ -91,13 +101,24 @@ class RunFolder:
         """The run that this one does again, and what differed then; empty for an original."""
         return dict(self.read(PLAN).get("repeats", {}))
 
+    def drift(self) -> list[str]:
+        """What was not as it had been when the run began, each time that it went on."""
+        told = self.read(PLAN).get("resumed_with")
+        return [str(one) for one in told] if isinstance(told, list) else []
+
+    def keep_drift(self, told: Sequence[str]) -> None:
+        """Note in plan.json what is not as it was when the run began."""
+        known = self.drift()
+        if new := [one for one in told if one not in known]:
+            self.write(PLAN, {**self.read(PLAN), "resumed_with": [*known, *new]})
+
     def append(self, record: EpochRecord) -> None:
         """Add an epoch's line to metrics.jsonl, and have it on the disk."""
-        append_line(self.path / METRICS, json.dumps(record.to_json(), allow_nan=False))
+        append_line(self.place / METRICS, json.dumps(record.to_json(), allow_nan=False))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl, up to the first that was cut off or is none of ours."""
-        file = self.path / METRICS
+        file = self.place / METRICS
         if not file.exists():
             return
         with file.open("rb") as stream:
@@ -114,21 +135,21 @@ class RunFolder:
             How many of them are lost, the file having been damaged.
         """
         lines = [json.dumps(record) for record in islice(self.records(), count)]
-        write_text(self.path / METRICS, "".join(f"{line}\n" for line in lines))
+        write_text(self.place / METRICS, "".join(f"{line}\n" for line in lines))
         return count - len(lines)
 
     def has(self, name: str) -> bool:
         """Whether one of the folder's files is there."""
-        return (self.path / name).exists()
+        return (self.place / name).exists()
 
     def remove(self, name: str) -> None:
         """Take one of the folder's files away, if it is there."""
-        (self.path / name).unlink(missing_ok=True)
-        sync_folder(self.path)
+        (self.place / name).unlink(missing_ok=True)
+        sync_folder(self.place)
 
     def write(self, name: str, value: object) -> None:
         """Write one of the folder's JSON files."""
-        write_json(self.path / name, value)
+        write_json(self.place / name, value)
 
     def read(self, name: str) -> dict[str, Any]:
         """Read one of the folder's JSON files.
@@ -143,10 +164,10 @@ class RunFolder:
     @contextlib.contextmanager
     def _readable(self, name: str) -> Iterator[Path]:
         try:
-            yield self.path / name
+            yield self.place / name
         except OSError as error:
             raise InputMissing(
-                f"{self.path / name} cannot be read: {error.strerror}.",
+                f"{self.place / name} cannot be read: {error.strerror}.",
                 hint="Name the folder of a run, such as runs/demo-1, that is all there.",
             ) from error
 
@@ -188,9 +209,9 @@ def new(out: Path | None, name: str) -> Iterator[RunFolder]:
     moment took the folder first.
     """
     folder = create(out, name)
-    with locks.held(folder.path):
+    with locks.held(folder.place):
         _refuse_taken(folder.path, "")
-        clean(folder.path)
+        clean(folder.place)
         yield folder
 
 
@@ -264,14 +285,14 @@ def _numbered(parent: Path, name: str) -> RunFolder:
 
 def discard_if_unused(folder: RunFolder, *, made: Sequence[str] = (PLAN, SPLIT, CLASSES)) -> None:
     """Take a run folder away again that holds nothing but what was written before training."""
-    found = {item.name for item in folder.path.iterdir()}
+    found = {item.name for item in folder.place.iterdir()}
     if found <= {*made, locks.LOCK}:
         for name in found:
-            (folder.path / name).unlink()
-        folder.path.rmdir()
+            (folder.place / name).unlink()
+        folder.place.rmdir()
         if folder.path.parent == Path(RUNS):
             with contextlib.suppress(OSError):  # other runs are in it
-                folder.path.parent.rmdir()
+                folder.place.parent.rmdir()
 
 
 def find(path: Path) -> RunFolder:

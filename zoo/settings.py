@@ -53,7 +53,8 @@ SETTINGS: dict[str, Option] = {
     "metric": _choice("the validation figure that chooses the epoch", "top1", "macro_f1"),
     "probe.solver": _choice(
         "how a probe is trained: by epochs of AdamW, or to the optimum by L-BFGS where the head and"
-        " the loss make a convex problem; auto: L-BFGS where nothing that only epochs have is set",
+        " the loss make a convex problem; auto: L-BFGS where nothing is set that only"
+        " epochs have (epochs, lr, batch_size, patience, select=best)",
         "auto",
         "epochs",
         "lbfgs",

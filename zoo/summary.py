@@ -83,4 +83,4 @@ def save_model(folder: RunFolder, session: Session, proof: Proof) -> None:
         },
         "split": runfolder.SPLIT,
     }
-    hot.room("predictor").save_model(folder.path / runfolder.MODEL, session.model, card)
+    hot.room("predictor").save_model(folder.place / runfolder.MODEL, session.model, card)

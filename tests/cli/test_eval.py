@@ -53,6 +53,38 @@ def test_images_that_are_gone_are_named_beside_the_figure(
     assert json.loads(out)["missing"] == [lost]
 
 
+def test_images_that_changed_are_named_as_such(finished: Path, images: Path, zoo: Zoo) -> None:
+    files = json.loads((finished / "split.json").read_text())["files"]
+    one, other = sorted(one["name"] for one in files if one["split"] == "val")[:2]
+    shutil.copy(images / other, images / one)
+    code, out, err = zoo("eval", finished, "--data", images, "--json")
+    assert code == 0
+    assert err == f"1 images of the split are others of the same name in {images}: {one}\n"
+    assert (json.loads(out)["missing"], json.loads(out)["changed"]) == ([one], [one])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"precision": "bf16"}, "its precision was bf16 and is fp32"),
+        ({"name": "cuda:3", "title": "Card"}, "its name was cuda and is cpu"),
+        ({"threads": 64, "title": "CPU, 64 threads"}, "its threads was 64 and is 1"),
+        ({"processor": ["abacus"]}, "its processor had abacus and has "),
+    ],
+)
+def test_what_the_figure_was_made_with_and_is_not_here_is_told(
+    finished: Path, images: Path, zoo: Zoo, *, change: dict[str, object], words: str
+) -> None:
+    told = json.loads((finished / "summary.json").read_text())
+    told["device"].update(change)
+    (finished / "summary.json").write_text(json.dumps(told))
+    code, out, err = zoo("eval", finished, "--data", images, "--json")
+    assert code == 0
+    assert f"device: {words}" in err
+    assert "the figure may differ in its last digits" in err
+    assert len(json.loads(out)["differs"]) == 1 + ("title" in change and "name" in change)
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [

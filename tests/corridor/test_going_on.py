@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from safetensors.torch import save_file
 
 from zoo import corridor, pictures
 from zoo.corridor import resume
@@ -221,6 +222,87 @@ def test_a_run_goes_on_with_as_many_threads_as_it_began_with(
     finally:
         torch.set_num_threads(before)
     assert [note for note in ear.notes if note.startswith("threads: 1, as the run began")]
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_in(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the processor would not be asked for it now."""
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.training.device.has_matrix_units", lambda: True)
+        whole = train(images, tmp_path / "whole", **HALTED)
+        folder = halted(images, tmp_path / "run", train)
+    assert read(folder / "plan.json")["device"]["precision"] == "bf16"
+    done = resume(folder, listener=Silent())
+    assert done.summary["device"]["precision"] == "bf16"
+    weights = "model/model.safetensors"
+    assert (folder / weights).read_bytes() == (whole.folder / weights).read_bytes()
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    plan = read(folder / "plan.json")
+    change(plan)
+    (folder / "plan.json").write_text(json.dumps(plan))
+
+
+def test_a_run_goes_on_with_another_device_only_when_that_is_accepted(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    folder = halted(images, tmp_path / "run", train)
+    edited(folder, lambda plan: plan["device"].update(name="cuda", title="Card"))
+    with pytest.raises(Mismatch, match="began on cuda in fp32, and this torch finds no") as caught:
+        resume(folder, listener=Silent())
+    assert "--accept-drift" in caught.value.hint
+    ear = Ear()
+    done = resume(folder, accept_drift=True, listener=ear)
+    assert done.summary["device"]["name"] == "cpu"
+    assert [note for note in ear.notes if note.startswith("drift: device: its name was cuda and")]
+    assert "device: its name was cuda and is cpu" in done.summary["resumed_with"]
+    assert "went on although device: its name was cuda and is cpu" in repr(done)
+
+
+@pytest.mark.parametrize(
+    "device", [{}, {"name": "abacus", "precision": "fp32", "channels_last": True}]
+)
+def test_a_damaged_record_of_the_device_is_told(
+    images: Path, tmp_path: Path, train: Train, device: dict[str, object]
+) -> None:
+    folder = halted(images, tmp_path / "run", train)
+    edited(folder, lambda plan: plan.update(device=device))
+    with pytest.raises(Mismatch, match=r"plan\.json is damaged"):
+        resume(folder, listener=Silent())
+
+
+def test_what_is_not_as_it_was_is_told_and_kept(images: Path, tmp_path: Path, train: Train) -> None:
+    folder = halted(images, tmp_path / "run", train)
+    edited(folder, lambda plan: plan["packages"].update(numpy="1.0"))
+    edited(folder, lambda plan: plan["plugins"]["zoo-losses"].update(sha256="0" * 64))
+    edited(folder, lambda plan: plan["device"]["processor"].append("abacus"))
+    ear = Ear()
+    told = resume(folder, listener=ear).summary["resumed_with"]
+    for begins in ("numpy was 1.0 and is ", "zoo-losses ", "device: its processor had abacus and"):
+        assert any(one.startswith(begins) for one in told)
+        assert any(note.startswith(f"drift: {begins}") for note in ear.notes)
+
+
+def test_nothing_is_told_where_all_is_as_it_was(images: Path, tmp_path: Path, train: Train) -> None:
+    folder, ear = halted(images, tmp_path / "run", train), Ear()
+    assert "resumed_with" not in resume(folder, listener=ear).summary
+    assert not [note for note in ear.notes if note.startswith("drift")]
+
+
+def test_another_weights_file_is_a_mismatch(images: Path, tmp_path: Path, train: Train) -> None:
+    from tests.parts.tiny_parts import Net
+
+    weights = tmp_path / "net.safetensors"
+    save_file(Net(8).state_dict(), weights)
+    folder = halted(images, tmp_path / "run", train, weights=str(weights))
+    save_file(Net(8).state_dict(), weights)
+    with pytest.raises(Mismatch, match=r"weights: .*net\.safetensors is another"):
+        resume(folder, accept_drift=True, listener=Silent())
 
 
 def test_lost_data_of_a_run_with_checkpoints_are_no_reason_to_begin_anew(

@@ -1,22 +1,29 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import zoo
+from zoo import folders
 from zoo.corridor import resume
 from zoo.errors import (
     CannotCreate,
     UsageError,
 )
+from zoo.inference import evaluate
 from zoo.progress import Silent
 
 from .ears import Ear, read, tree
+
+if TYPE_CHECKING:
+    from zoo.history import EpochRecord
 
 Train = Any  # a fixture that trains
 Draw = Any  # a fixture that draws pictures
@@ -237,3 +244,51 @@ def test_copies_of_an_image_stay_on_one_side(images: Path, tmp_path: Path, train
         sides.setdefault(one["sha256"], set()).add(one["split"])
     assert len(files) == 30
     assert all(len(side) == 1 for side in sides.values())
+
+
+@pytest.mark.parametrize("kind", ["below a file", "for reading alone"])
+def test_a_cache_that_cannot_be_written_costs_time_alone_and_is_told_once(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    first = train(images, tmp_path / "first")
+    known = folders.cache()
+    if kind == "below a file":
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file" / "cache"))
+    else:
+
+        def refuse(*_: object, dir: Path) -> None:  # noqa: A002 - as tempfile has it
+            if dir == known:  # permissions do not stop an administrator
+                raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    before, ear, place = tree(known), Ear(), os.environ["ZOO_CACHE"]
+    second = train(images, tmp_path / "second", listener=ear)
+    model = "model/model.safetensors"
+    assert (first.folder / model).read_bytes() == (second.folder / model).read_bytes()
+    (told,) = [note for note in ear.notes if note.startswith("cache: ")]
+    assert told.startswith(f"cache: {place} cannot be written (")
+    reads = "features: 12 of 12 images from the cache" in ear.notes
+    assert reads is (kind == "for reading alone")
+    assert evaluate(second.folder, images)["top1"] == second.summary["val"]["top1"]
+    assert os.environ["ZOO_CACHE"] == place
+    if kind == "for reading alone":
+        assert {*tree(known)} == {*before}
+
+
+def test_a_run_ends_in_its_folder_wherever_code_of_a_plugin_goes(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "astray").mkdir()
+
+    class Wandering(Ear):
+        def epoch(self, record: EpochRecord, epochs: int) -> None:
+            super().epoch(record, epochs)
+            os.chdir(tmp_path / "astray")
+
+    monkeypatch.chdir(tmp_path)  # and back again at the end
+    done = train(images, "out", listener=Wandering())
+    assert done.folder == Path("out")
+    assert read(tmp_path / "out" / "exit.json")["status"] == "finished"
+    assert (tmp_path / "out" / "model" / "model.safetensors").exists()
+    assert not [*(tmp_path / "astray").iterdir()]

@@ -206,9 +206,9 @@ def test_views_of_another_way_to_augment_are_computed_anew(
     [
         ("zoo.training.features.sources", lambda: (Installed("zoo-tiny", "edited"),)),
         ("torch.backends.cpu.get_cpu_capability", lambda: "ANOTHER"),
-        ("zoo.training.device.has_matrix_units", lambda: True),
+        ("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True}),
     ],
-    ids=["code", "instructions", "matrix units"],
+    ids=["code", "vectors", "instructions"],
 )
 def test_features_of_other_code_or_of_another_processor_are_computed_anew(
     spied: Spy, monkeypatch: pytest.MonkeyPatch, place: str, other: Callable[[], object]

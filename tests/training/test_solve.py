@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 import zoo
+from zoo.draft import prepare
 from zoo.errors import Diverged
 from zoo.training import fit, optimise, solve
 from zoo.training.assemble import Maker
@@ -227,3 +228,12 @@ def test_a_run_that_is_solved_for_says_so(images: Path, tmp_path: Path, train: T
     (line,) = (done.folder / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["top1"] == done.summary["val"]["top1"]
     assert done.summary["train"]["frozen"]["verified"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_switches_the_solver_off_is_said(images: Path) -> None:
+    given = {"weights": "none", "train": "probe", "data": str(images)}
+    notes = prepare("tiny/net+linear+ce", {**given, "patience": 3}).notes()
+    assert [one for one in notes if one.startswith("probe: trained in epochs and not solved for")]
+    notes = prepare("tiny/net+linear+ce", {**given, "patience": 0, "select": "last"}).notes()
+    assert not [one for one in notes if one.startswith("probe: ")]

@@ -230,6 +230,47 @@ def test_the_images_that_judge_are_those_of_the_folds_asked_for(
     assert sum(seen) == 4 * found["held_out"]
 
 
+@pytest.mark.parametrize("wish", [{"balance": "weights"}, {"metric": "macro_f1"}])
+def test_where_classes_shall_count_alike_they_do_in_the_judgement(
+    draw: Callable[..., Path], tmp_path: Path, train: Train, wish: dict[str, str]
+) -> None:
+    """An image counts by how rare its class is in the training part: 4, 8 and 16 of them."""
+    import torch
+
+    data = draw(tmp_path / "uneven", (5, 10, 20))
+    means: list[float] = []
+    original = sweep._judged  # noqa: SLF001 - watched
+
+    def judged(session: Session, held: sweep.Held, state: Any) -> Any:  # noqa: ANN401
+        head = session.model.head.eval()
+        logits = torch.func.functional_call(head, state, (held.features[:, :1],)).logits
+        each = torch.nn.functional.cross_entropy(logits, held.target, reduction="none")
+        weights = (1 / torch.tensor([4.0, 8.0, 16.0]))[held.target]
+        means.append(float((weights * each).sum() / weights.sum()))
+        return original(session, held, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "_judged", judged)
+        done = train(data, tmp_path / "a", probe__sweep=FOUR, **wish)
+    found = swept(done)
+    assert [one["loss"] for one in found["settings"]] == pytest.approx(means, abs=2e-6)
+    assert found["weighted"]
+    assert "in which each class counts the same" in repr(done)
+    plain = swept(train(data, tmp_path / "b", probe__sweep=FOUR))
+    assert not plain["weighted"]
+    assert [one["loss"] for one in plain["settings"]] != [one["loss"] for one in found["settings"]]
+
+
+def test_a_metric_that_weighs_a_sweep_is_not_said_to_do_nothing(
+    draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    given = {**PROBE, "probe.sweep": FOUR, "metric": "macro_f1"}
+    for counts, heard in (((6, 6, 12), True), ((6, 6, 6), False)):
+        data = draw(tmp_path / str(counts[2]), counts)
+        notes = prepare(SPEC, {**given, "data": str(data)}).notes()
+        assert any("metric=macro_f1 has no effect" in note for note in notes) is not heard
+
+
 def test_a_setting_that_diverges_is_never_chosen(
     images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

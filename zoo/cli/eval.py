@@ -28,12 +28,14 @@ def command(run: Path, data: Path, *, split: str | None, device: str, as_json: b
     found = evaluate(run, data, split=split, device=device)
     for said in changed_plugins(run):
         console.note(said)
-    if found["missing"]:
-        shown = encoding.line(", ".join(found["missing"][:10]))
-        more = " ..." if len(found["missing"]) > 10 else ""  # noqa: PLR2004 - a line's worth
-        console.note(
-            f"{len(found['missing'])} images of the split are not in {data}: {shown}{more}"
-        )
+    for said in found["differs"]:
+        console.note(f"{encoding.line(said)}: the figure may differ in its last digits")
+    gone = [name for name in found["missing"] if name not in set(found["changed"])]
+    for names, what in ((gone, "not in"), (found["changed"], "others of the same name in")):
+        if names:
+            shown = encoding.line(", ".join(names[:10]))
+            more = " ..." if len(names) > 10 else ""  # noqa: PLR2004 - a line's worth
+            console.note(f"{len(names)} images of the split are {what} {data}: {shown}{more}")
     if as_json:
         console.as_json(found)
         return

@@ -1,9 +1,10 @@
 """Every file decoded once, by child processes, into packed arrays; all bad files named at once.
 
 The pass that judges the files is the pass that fills the arrays. A data set's arrays are kept for
-later runs (see `zoo.data.packs`); those of other pictures live in scratch files, which are unlinked
-as soon as they are mapped (where the system allows it), so that not even a killed process leaves
-them behind.
+later runs (see `zoo.data.packs`); those of other pictures live in scratch files, which lose their
+names as soon as they are mapped (where the system allows it), so that a process that is killed then
+leaves none behind. The ring of a stream keeps its name for as long as children write into it: a
+killed run leaves that, up to 256 MB, and the next one takes it away (see `zoo.caches.prune`).
 """
 
 from __future__ import annotations

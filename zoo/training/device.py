@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.errors import Unavailable, UsageError
+from zoo.errors import Mismatch, Unavailable, UsageError
+from zoo.settings import SETTINGS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+#: by which oneDNN and MKL are kept from instructions that a processor has
+_SWITCHES = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+#: what of a processor decides nothing, or is told elsewhere: the threads that compute are
+_NO_MATTER = {"num_sockets", "num_physical_cores", "num_logical_cores"}
 #: how the host's allocator, Apple's and CUDA's own say it, which have no exception for it
 _NO_MEMORY = ("can't allocate memory", "MPS backend out of memory", "CUDA error: out of memory")
 
@@ -114,6 +120,35 @@ def choose(wanted: str, precision: str, channels_last: str, *, layout: str) -> D
     return Device(name, _title(name), precise, last, reasons, _memory(name))
 
 
+def as_begun(record: Mapping[str, Any]) -> Device:
+    """The device, the precision and the layout that a run began with, whatever would suit now.
+
+    Args:
+        record: as `description` gave it when the run began.
+
+    Raises:
+        Mismatch: this machine has no such device, or cannot compute so; or the record is damaged.
+    """
+    told = record if isinstance(record, Mapping) else {}  # it may come from a stranger
+    name, precision, last = (told.get(key) for key in ("name", "precision", "channels_last"))
+    known = [one for one in SETTINGS["device"].choices or () if one != "auto"]
+    if name not in known or precision not in ("fp32", "bf16") or not isinstance(last, bool):
+        raise Mismatch(
+            f"plan.json is damaged: it says the device {name!r:.60}, {precision!r:.60}.",
+            hint="Restore the file, or start a new run.",
+        )
+    began, hint = f"The run began on {name} in {precision}", "Go on with it on a machine that does"
+    hint += ", or here, to other bits: zoo resume RUN --accept-drift"
+    try:
+        found = choose(str(name), str(precision), "on" if last else "off", layout="")
+    except Unavailable as error:
+        raise Mismatch(f"{began}, and this torch finds no such device here.", hint=hint) from error
+    if precision == "bf16" and found.torch.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise Mismatch(f"{began}, which {found.title} cannot compute in.", hint=hint)
+    reasons = told.get("reasons")
+    return replace(found, reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else ())
+
+
 def _device(wanted: str) -> tuple[str, str]:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":
@@ -145,8 +180,28 @@ def has_matrix_units() -> bool:
     Measured with it, processor time for an image in bfloat16 and in float32: resnet18 7.4 and 22
     ms, resnet50 30 and 64, lite0 13 and 16.5.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities = _capabilities()
     return bool(capabilities.get("amx_tile") and capabilities.get("amx_bf16"))
+
+
+def processor() -> list[str]:
+    """What of this processor decides which kernels compute on it, and so the last digits, sorted.
+
+    torch goes by its vector instructions; oneDNN and MKL by all that it has, by its make and, to
+    cut products into blocks, by its caches; and by switches in the environment.
+    """
+    vectors = f"vectors={torch.backends.cpu.get_cpu_capability()}"
+    has = {name: value for name, value in _capabilities().items() if name not in _NO_MATTER}
+    flags = [name for name, value in has.items() if value is True]
+    rest = [f"{name}={value}" for name, value in has.items() if not isinstance(value, bool)]
+    switches = [f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ]
+    return sorted([vectors, *flags, *rest, *switches])
+
+
+def _capabilities() -> dict[str, Any]:
+    """Flags, sizes in bytes and names, by cpuinfo; empty where this torch does not tell."""
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found
 
 
 def _title(name: str) -> str:
@@ -204,5 +259,6 @@ def description(device: Device) -> dict[str, Any]:
         "memory": device.memory,
         "reasons": list(device.reasons),
         "threads": torch.get_num_threads(),
+        "processor": processor(),
         "torch": torch.__version__,
     }

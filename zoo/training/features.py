@@ -21,7 +21,6 @@ from zoo.errors import Mismatch
 from zoo.featurestore import FeatureStore
 from zoo.machine import cores
 from zoo.plugins.distributions import sources
-from zoo.training import device
 from zoo.training.feeds import ImageFeed, feature_batch, pixel_features, view_features
 from zoo.training.fold import RULE
 from zoo.training.inputs import normalise
@@ -76,13 +75,8 @@ def _code(plan: Plan) -> str:
 
 
 def _computes(plan: Plan) -> dict[str, Any]:
-    """What of a device decides bits: not the words, but the processor's instructions do."""
-    told = {name: value for name, value in plan.device.items() if name != "reasons"}
-    return {
-        **told,
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "matrix units": device.has_matrix_units(),
-    }
+    """What of a device decides bits: not the words, but what its processor has does."""
+    return {name: value for name, value in plan.device.items() if name != "reasons"}
 
 
 def set_scale(session: Session) -> None:

@@ -4,7 +4,8 @@ A fold of the training part is held out (stratified, copies of an image stay tog
 `zoo.data.split`), a head is trained on the rest with each of the settings, and so for each fold;
 the setting whose heads give the held-out images the least cross-entropy is the one that the whole
 training part is then trained with. Of few images the cross-entropy tells more than the accuracy,
-which many settings share. No image of the validation or the test part is looked at. All of it is a
+which many settings share. Where classes shall count alike (`balance`, or `metric=macro_f1`), each
+has the same weight in it. No image of the validation or the test part is looked at. All of it is a
 function of the seed and the features: a run that was stopped meanwhile chooses again, and the same.
 Heads are judged as they come, and none is kept.
 """
@@ -27,6 +28,7 @@ from zoo import grid
 from zoo.errors import Diverged, ZooError
 from zoo.training import fit, path, solve, threads
 from zoo.training.heads import train_together
+from zoo.training.order import class_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,10 +54,12 @@ class Held:
     Args:
         features: `[n, K, D]` of the held-out images: each of the kept views counts.
         target: class indices `[n]`.
+        weights: what each image counts `[n]`; None for 1.
     """
 
     features: Tensor
     target: Tensor
+    weights: Tensor | None = None
 
 
 def chosen(session: Session, phase: PhasePlan, prepare: Prepare) -> PhasePlan:
@@ -133,6 +137,7 @@ def compared(
         "folds": count,
         "trained_on": round(len(folds) - out / count),
         "held_out": out,
+        "weighted": grid.weighs_classes(session.plan.settings),
         "chosen": dict(tried[best]),
         "settings": [
             {**setting, **judgement} for setting, judgement in zip(tried, judged, strict=True)
@@ -145,28 +150,33 @@ class _Tally:
     """What a setting's heads came to on held-out views: sums over all that were judged."""
 
     loss: float = 0.0
+    weight: float = 0.0
     right: int = 0
     views: int = 0
 
-    def add(self, loss: float, right: int, views: int) -> None:
+    def add(self, loss: float, weight: float, right: int, views: int) -> None:
         """A head's."""
         self.loss += loss
+        self.weight += weight
         self.right += right
         self.views += views
 
     def outcome(self) -> dict[str, Any]:
-        """As summary.json has it: mean cross-entropy, and share of right answers."""
+        """As summary.json has it: (weighted) mean cross-entropy, and share of right answers."""
         # JSON has no name for what is no number.
         if not math.isfinite(self.loss):
             return _NO_ANSWER
-        return {"loss": round(self.loss / self.views, 6), "top1": self.right / self.views}
+        return {"loss": round(self.loss / self.weight, 6), "top1": self.right / self.views}
 
 
 def _held(session: Session, held: np.ndarray) -> Held:
     """What these images of the training part `[n]` judge by."""
-    rows = session.dataset.rows("train")
-    targets = torch.from_numpy(session.dataset.targets[rows[held]])
-    return Held(session.features["train"][held], session.device.tensor_to(targets))
+    targets, place = session.dataset.targets[session.dataset.rows("train")], session.device
+    weights = None
+    if grid.weighs_classes(session.plan.settings):
+        weights = place.tensor_to(torch.from_numpy(class_weights(targets)[held]).float())
+    target = place.tensor_to(torch.from_numpy(targets[held]))
+    return Held(session.features["train"][held], target, weights)
 
 
 def _without(session: Session, held: np.ndarray) -> Session:
@@ -308,15 +318,27 @@ def _as_it_was(head: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _judged(session: Session, held: Held, state: State) -> tuple[float, int, int]:
-    """A head on held-out images, view by view: sum of cross-entropies, right answers, views."""
+def _judged(session: Session, held: Held, state: State) -> tuple[float, float, int, int]:
+    """A head on held-out images, view by view.
+
+    Returns:
+        The (weighted) sum of cross-entropies, the sum of weights, right answers, views.
+    """
     head = session.model.head.eval()
     views = held.features.flatten(0, 1)[:, None]  # each as prediction sees it, V = 1
-    target = held.target.repeat_interleave(held.features.shape[1])
+    kept = held.features.shape[1]
+    target = held.target.repeat_interleave(kept)
+    weights = None if held.weights is None else held.weights.repeat_interleave(kept)
     loss, right = 0.0, 0
-    for some, wanted in zip(views.split(_CHUNK), target.split(_CHUNK), strict=True):
+    for start in range(0, len(target), _CHUNK):
+        some = slice(start, start + _CHUNK)
         # What is not trained stays as it is in the head.
-        answers = torch.func.functional_call(head, state, (some,)).logits.float()
-        loss += float(F.cross_entropy(answers, wanted, reduction="sum"))
-        right += int((answers.argmax(1) == wanted).sum())
-    return loss, right, len(target)
+        answers = torch.func.functional_call(head, state, (views[some],)).logits.float()
+        if weights is None:
+            loss += float(F.cross_entropy(answers, target[some], reduction="sum"))
+        else:
+            each = F.cross_entropy(answers, target[some], reduction="none")
+            loss += float((weights[some] * each).sum())
+        right += int((answers.argmax(1) == target[some]).sum())
+    total = len(target) if weights is None else float(weights.sum())
+    return loss, total, right, len(target)
