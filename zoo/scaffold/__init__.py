@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from zoo.components import Kind
 
+#: what runs the package's tests
+TESTER = "pytest>=9.0"
 _PREFIX = "zoo-"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: what a package offers of each kind, and what stands in a spec where it offers none
@@ -122,6 +124,7 @@ def written(wanted: Package) -> dict[str, str]:
         "summary": _summary(wanted),
         "spec": wanted.spec,
         "how": wanted.how,
+        "tester": TESTER,
         "api": ".".join(__version__.split(".")[:2]),
     }
 
