@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(file=shown)
-        _say(shown.getvalue().rstrip())
+        _say(shown.getvalue().rstrip().expandtabs(4))  # click indents by tabs, which are no letters
         sys.exit(2)
     except click.Abort:
         _say("Stopped.")
