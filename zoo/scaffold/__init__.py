@@ -101,7 +101,7 @@ def package(name: str, kinds: Iterable[Kind], taken: Sequence[str] = ()) -> Pack
         raise UsageError(
             f"{name!r} is no name for a plugin: it is made of a-z, 0-9 and single dashes, "
             "and begins with a letter.",
-            hint=f"Try: zoo plugins new {clean or 'acme'}",
+            hint=" --kind ".join([f"Try: zoo plugins new {clean or 'acme'}", *wanted]),
         )
     if found.namespace in FIRST_PARTY or found.distribution == HOST:
         raise UsageError(

@@ -56,7 +56,7 @@ def command(name: str, *, kinds: tuple[Kind, ...], into: Path | None, wants_json
         return
     for file in files:
         console.result(str(folder / file))
-    offered = " and ".join(wanted.components.values())
+    offered = ", ".join(wanted.components.values())
     console.note(f"{wanted.distribution} offers {offered}. Install it, use it, test it:")
     for step in steps:
         console.note(f"  {step}")
