@@ -78,8 +78,11 @@ class Reader:
         self.done.append(" ".join([program, *words[:2]]))
         if program == "zoo":
             _zoo(*words, *(("--epochs", "2") if words[0] == "run" else ()))
-        elif program == "pytest":
-            _run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
+        elif program == "python":
+            _run(sys.executable, *words, "-p", "no:cacheprovider")
+        elif words[:2] == ["pip", "install"] and "--editable" not in words:
+            # What tests need is here: uv only looks.
+            _run(UV, *words, "--python", sys.executable, "--quiet", "--offline")
         elif words[0] == "build":
             _run(UV, *words, "--quiet", "--offline")
         elif words[0] == "publish":

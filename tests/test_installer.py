@@ -31,7 +31,7 @@ entrypoints = [ { name = "zoo", install-path = "/bin/zoo", from = "zoo-registry"
 HELD = (
     "--with 'zoo-bolt>1' --with 'zoo-cove @ file:///src/zoo%20cove' --with-editable /src/zoo-dune "
     "--with 'zoo-elm @ file:///w/zoo_elm-1.0-py3-none-any.whl' "
-    "--with 'zoo-fir @ git+https://example.org/fir?rev=main'"
+    "--with 'zoo-fir @ git+https://example.org/fir@main'"
 )
 MAIN = "uv tool install 'zoo-registry[standard]>=0.1'"
 
@@ -81,7 +81,7 @@ def test_uv_tool_adds_beside_what_is_there_and_replaces_a_bound(tmp_path: Path) 
 def test_a_file_of_requirements_is_installed_by_each(tmp_path: Path) -> None:
     tools = {
         Installer("uv"): "uv pip install -r plugins.txt",
-        Installer("pip", ("python",)): "python -m pip install -r plugins.txt",
+        Installer("pip"): "python -m pip install -r plugins.txt",
         Installer("pipx", ("zoo-registry",)): "pipx inject zoo-registry -r plugins.txt",
         Installer("conda"): "conda install --file plugins.txt",
     }
@@ -90,6 +90,36 @@ def test_a_file_of_requirements_is_installed_by_each(tmp_path: Path) -> None:
     (tmp_path / "uv-receipt.toml").write_text(RECEIPT)
     one = found(tmp_path)
     assert line(one.install_file("x.txt")).endswith(f"{HELD} --with-requirements x.txt")
+
+
+def test_a_folder_to_be_worked_on_comes_with_its_tester_by_each(tmp_path: Path) -> None:
+    python = ("/e/bin/python",)
+    tools = {
+        Installer("uv"): "uv pip install --editable './my acme' 'pytest>=9'",
+        Installer("pip"): "python -m pip install --editable './my acme' 'pytest>=9'",
+        Installer("conda", ("--prefix", "/e"), python=python): (
+            "/e/bin/python -m pip install --editable './my acme' 'pytest>=9'"
+        ),
+        Installer("pipx", ("zoo-registry",)): (
+            "pipx inject zoo-registry --editable './my acme'\npipx inject zoo-registry 'pytest>=9'"
+        ),
+    }
+    (tmp_path / "uv-receipt.toml").write_text(RECEIPT)
+    tools[found(tmp_path)] = (
+        f"{MAIN} --with zoo-acme {HELD} --with-editable './my acme' --with 'pytest>=9'"
+    )
+    for one, told_lines in tools.items():
+        typed = [line(each) for each in one.develop("./my acme", "pytest>=9")]
+        assert "\n".join(typed) == told_lines
+    assert found(tmp_path).python == (f"{tmp_path}/bin/python",)
+
+
+def test_uv_tool_knows_a_name_however_it_is_spelt(tmp_path: Path) -> None:
+    (tmp_path / "uv-receipt.toml").write_text(
+        '[tool]\nrequirements = [{ name = "zoo-registry" }, { name = "zoo-bolt" }]\n'
+    )
+    wanted = found(tmp_path).install(["Zoo_Bolt>=2"])
+    assert line(wanted) == "uv tool install zoo-registry --with 'Zoo_Bolt>=2'"
 
 
 def test_uv_tool_with_zoo_itself_editable(tmp_path: Path) -> None:

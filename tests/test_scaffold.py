@@ -148,7 +148,7 @@ def test_a_name_that_no_namespace_may_have_is_refused_with_one_that_it_may(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         scaffold.package(name, ["head"])
-    assert caught.value.hint == f"Try: zoo plugins new {near}"
+    assert caught.value.hint == f"Try: zoo plugins new {near} --kind head"
     scaffold.package(near, ["head"])
 
 

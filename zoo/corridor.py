@@ -161,6 +161,8 @@ def resume(
         if folder.has(runfolder.SUMMARY):
             return _finished(folder)
         plan = folder.plan() if data is None else replace(folder.plan(), data=str(data))
+        for told in catalog().notes:
+            hears.note(told)
         check_plugins(plan, catalog())
         # Else it was ended before it had written which image is in which part.
         settled = any(map(folder.has, (runfolder.SPLIT, runfolder.METRICS, runfolder.CHECKPOINTS)))

@@ -118,6 +118,8 @@ def sketch(
 ) -> tuple[Plan, Dataset]:
     """The plan as resolved, and its data: all that can be known without torch. See `prepare`."""
     components = catalog()
+    for line in components.notes:
+        hears.note(line)
     plan = resolve(
         spec,
         given,

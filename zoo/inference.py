@@ -71,16 +71,19 @@ def _place(card: Card, device: str) -> Device:
 def changed_plugins(path: str | Path) -> list[str]:
     """One line for each plugin that is installed in another version than the model was made with.
 
+    Before them stands what else there is to tell of the plugins.
+
     Raises:
         ZooError: as `load`.
     """
     card, components = read_card(_model_folder(Path(path))), catalog()
     found = ((part, installed.find(components, part)) for part in (card.backbone, card.head))
-    return [
+    changed = [
         f"{part.full_name} is of {listed.owner}; the model was made with {part.version}"
         for part, listed in found
         if listed.version != part.version
     ]
+    return [*components.notes, *changed]
 
 
 def _model_folder(path: Path) -> Path:

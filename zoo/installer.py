@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +31,13 @@ class Installer(NamedTuple):
         tool: which one.
         target: the words that make it change this environment and no other.
         held: `uv tool` alone: what its receipt says is installed, (name, words of a command) each.
+        python: the words that start this environment's interpreter.
     """
 
     tool: Tool
     target: Command = ()
     held: tuple[tuple[str, Command], ...] = ()
+    python: Command = ("python",)
 
     def install(self, wanted: Sequence[str]) -> Command:
         """The command that installs requirements (`zoo-acme`, `zoo-acme>=2`, `./zoo-acme`)."""
@@ -51,6 +53,24 @@ class Installer(NamedTuple):
             return self._rebuilt({**dict(self.held), file: ("--with-requirements", file)})
         flag = "--file" if self.tool == "conda" else "-r"
         return self._told("inject" if self.tool == "pipx" else "install", [flag, file])
+
+    def develop(self, folder: str, tester: str) -> tuple[Command, ...]:
+        """The commands that install a package's source folder to be worked on, and its tester.
+
+        Args:
+            folder: of the package, as it is typed.
+            tester: a requirement: what runs its tests.
+        """
+        if self.tool == "uv tool":
+            more: dict[str, Command] = {folder: ("--with-editable", folder)}
+            more[_name(tester)] = ("--with", tester)
+            return (self._rebuilt(dict(self.held) | more),)
+        if self.tool == "pipx":  # which takes no folder beside a name as editable
+            inject = ("pipx", "inject", *self.target)
+            return ((*inject, "--editable", folder), (*inject, tester))
+        if self.tool == "conda":  # which installs no folder
+            return ((*self.python, "-m", "pip", "install", "--editable", folder, tester),)
+        return (self._told("install", ["--editable", folder, tester]),)
 
     def upgrade(self, name: str) -> Command:
         """The command that brings the newest version of an installed distribution."""
@@ -72,7 +92,7 @@ class Installer(NamedTuple):
 
     def _told(self, verb: str, words: Sequence[str]) -> Command:
         if self.tool == "pip":
-            return (*self.target, "-m", "pip", verb, *words)
+            return (*self.python, "-m", "pip", verb, *words)
         program = ("uv", "pip") if self.tool == "uv" else (self.tool,)
         return (*program, verb, *self.target, *words)
 
@@ -99,21 +119,25 @@ def in_use(
         environment: the variables of the process.
         read: what gives the text of the file INSTALLER of a distribution, empty without one.
     """
-    receipt = _receipt(f"{prefix}/uv-receipt.toml")
-    if receipt is not None:
-        return Installer("uv tool", *_of_receipt(receipt))
+    file = f"{prefix}/uv-receipt.toml"
+    if os.path.exists(file):  # noqa: PTH110 - as text, like all here
+        from zoo import receipt
+
+        noted = receipt.read(file, HOST)
+        return Installer("uv tool", (*noted.target, *noted.options), noted.held, (python,))
     piped = _main_package(f"{prefix}/pipx_metadata.json")
     if piped:
-        return Installer("pipx", (piped,))
+        return Installer("pipx", (piped,), python=(python,))
     read = read or _installer_file
     by = (read(distribution) or read(HOST)).strip()
     if by == "conda" and os.path.isdir(f"{prefix}/conda-meta"):  # noqa: PTH112 - as text, like all here
-        return Installer("conda", ("--prefix", prefix))
+        return Installer("conda", ("--prefix", prefix), python=(python,))
     active = environment.get("VIRTUAL_ENV", "")
     here = bool(active) and os.path.realpath(active) == os.path.realpath(prefix)
+    starts = ("python" if here else python,)
     if by == "uv" or (by != "pip" and _made_by_uv(prefix)):
-        return Installer("uv", () if here else ("--python", python))
-    return Installer("pip", ("python" if here else python,))
+        return Installer("uv", () if here else ("--python", python), python=starts)
+    return Installer("pip", python=starts)
 
 
 def line(command: Command) -> str:
@@ -139,50 +163,10 @@ def to_remove(*distributions: str) -> str:
 # --- what the tools left behind ---
 
 
-def _receipt(file: str) -> dict[str, Any] | None:
-    """What `uv tool install` noted of its environment."""
-    import tomllib
-
-    try:
-        with open(file, "rb") as stream:  # noqa: PTH123 - as text, like all here
-            return tomllib.load(stream).get("tool", {})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-
-
-def _of_receipt(receipt: dict[str, Any]) -> tuple[Command, tuple[tuple[str, Command], ...]]:
-    """What `uv tool install` is told for zoo itself, and for each other distribution."""
-    target: Command = (HOST,)
-    held: dict[str, Command] = {}
-    for one in receipt.get("requirements", ()):
-        name, folder = str(one.get("name", "")), one.get("editable") or one.get("directory")
-        extras = f"[{','.join(one['extras'])}]" if one.get("extras") else ""
-        place = folder or one.get("path") or one.get("url")
-        if one.get("git"):
-            place = f"git+{one['git']}"
-        text = f"{name}{extras}{one.get('specifier', '')}"
-        if place:
-            text = str(place) if one.get("editable") else f"{name}{extras} @ {_address(str(place))}"
-        editable = "-editable" if one.get("editable") else ""
-        if name == HOST:
-            target = ("--editable", text) if editable else (text,)
-        else:
-            held[name] = (f"--with{editable}", text)
-    return target, tuple(held.items())
-
-
-def _address(place: str) -> str:
-    from pathlib import Path
-
-    return Path(place).as_uri() if os.path.isabs(place) else place  # noqa: PTH117 - it may be a URL
-
-
 def _name(wanted: str) -> str:
-    """The name in a requirement; a path is its own."""
+    """The name in a requirement, as receipts have it; a path is its own."""
     named = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(?=$|[\s\[<>=!~;@])", wanted)
-    return named[0] if named else wanted
+    return re.sub(r"[-_.]+", "-", named[0]).lower() if named else wanted
 
 
 def _main_package(file: str) -> str:

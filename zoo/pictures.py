@@ -153,7 +153,7 @@ def ingested(
     if images.streamed:
         hears.note(
             f"data: {images.streamed} of {count} images do not fit into the cache budget of "
-            f"{caches.limit() / 1e9:g} GB or onto its disk, and are decoded anew in each epoch"
+            f"{caches.limit() / 1e9:g} GB or onto its disk, and are decoded when they are needed"
         )
     if not images.problems:
         return images, dataset

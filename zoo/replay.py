@@ -145,6 +145,8 @@ def again(
     folder = runfolder.find(run)
     record = folder.read(runfolder.PLAN)
     stood_on = provenance.from_json(record)
+    for told in catalog().notes:
+        hears.note(told)
     plan = folder.plan() if data is None else replace(folder.plan(), data=data)
     drift = provenance.drift(stood_on, plan)
     if not stood_on.used:

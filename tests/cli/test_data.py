@@ -33,6 +33,10 @@ def test_the_table_shows_each_cache(zoo: Zoo, tmp_path: Path) -> None:
         ["weights", "1.5", "1"],
     ]
     assert str(tmp_path) in err
+    zoo("cache", "--clear")
+    _, out, err = zoo("cache")
+    assert not out
+    assert err.startswith("Nothing is kept.\n")
 
 
 def test_one_cache_alone_can_be_cleared(zoo: Zoo, tmp_path: Path) -> None:

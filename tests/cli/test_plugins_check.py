@@ -87,6 +87,37 @@ def test_without_a_name_every_installed_plugin_is_checked(
     assert {"zoo-heads", "zoo-losses", "zoo-timm"} <= {plugin for plugin, _ in asked}
 
 
+def test_what_is_left_out_is_not_checked(zoo: Zoo, asked: list[tuple[str, object]]) -> None:
+    _, _, err = zoo("plugins", "check", "-p", "no:zoo_heads", "-p", "no:hedas")
+    names = [plugin for plugin, _ in asked]
+    assert "zoo-losses" in names
+    assert "zoo-heads" not in names
+    assert "is disabled by -p no:zoo_heads, and is not checked." in err
+    assert "no installed plugin is called hedas." in err
+
+
+def test_without_plugins_none_is_checked(zoo: Zoo, asked: list[object]) -> None:
+    code, out, err = zoo("--no-plugins", "plugins", "check")
+    assert (code, out, asked) == (69, "", [])
+    assert "Every installed plugin is disabled." in err
+    assert err.endswith("Leave out --no-plugins.\n")
+
+
+@pytest.mark.parametrize("plugin", ["heads", "./package"])
+@pytest.mark.parametrize("said", ["--no-plugins", "-pno:heads"])
+def test_what_is_left_out_is_refused_by_its_name_and_as_a_folder(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugin: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "pyproject.toml").write_text(
+        '[project]\nname = "zoo-heads"\n[project.entry-points.zoo]\nheads = "zoo_heads"\n'
+    )
+    code, out, err = zoo(said, "plugins", "check", plugin)
+    assert (code, out) == (69, "")
+    assert "is disabled by" in err
+
+
 def test_a_folder_is_checked_and_gets_no_card(zoo: Zoo, asked: list[object], config: Path) -> None:
     assert zoo("plugins", "check", "./somewhere")[0] == 0
     assert asked

@@ -76,3 +76,8 @@ def test_the_options_of_the_table_are_not_those_of_a_command(zoo: Zoo, place: Pa
     assert code == 2
     assert "zoo plugins new --help" in err
     assert not [*place.iterdir()]
+
+
+def test_without_a_kind_those_there_are_stand_below_each_other(zoo: Zoo) -> None:
+    _, _, err = zoo("plugins", "new", "acme")
+    assert err.endswith("Choose from:\n    backbone,\n    head,\n    loss\n")

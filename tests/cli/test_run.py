@@ -42,18 +42,38 @@ def test_every_option_reaches_its_setting(zoo: Zoo) -> None:
     code, out, _ = zoo(
         *("run", *ARGUMENTS, *PROBE, "--lr", "0.5", "--batch-size", "4", "--seed", "7"),
         *("--image-size", "24", "--metric", "macro_f1", "--bad-images", "skip"),
-        *("--set", "head.dropout=0.25", "--set", "clip=2", "--dry-run", "--json"),
+        *("--set", "head.dropout=0.25", "--set", "clip=2", "--precision", "fp32"),
+        *("--dry-run", "--json"),
     )
     assert code == 0
     plan = json.loads(out)
     settings = {name: one["value"] for name, one in plan["settings"].items()}
     assert (settings["lr"], settings["batch_size"], settings["seed"]) == (0.5, 4, 7)
     assert (settings["image_size"], settings["metric"]) == (24, "macro_f1")
+    assert plan["settings"]["precision"] == {"value": "fp32", "origin": "command line"}
     assert (settings["bad_images"], settings["clip"], settings["epochs"]) == ("skip", 2.0, 2)
     assert plan["head"]["options"]["dropout"] == 0.25
     assert plan["option_origins"] == {"head.dropout": "command line"}
     assert plan["settings"]["clip"]["origin"] == "command line"
     assert plan["settings"]["momentum"]["origin"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--balance", "It is a setting: --set balance=VALUE\n"),
+        ("--views.cached=8", "It is a setting: --set views.cached=VALUE\n"),
+        ("--weight-decay", "It is a setting: --set weight_decay=VALUE\n"),
+    ],
+)
+def test_a_setting_that_has_no_option_is_told_how_to_be_given(
+    zoo: Zoo, option: str, told: str
+) -> None:
+    code, out, err = zoo("run", *ARGUMENTS, option, "1")
+    assert (code, out) == (2, "")
+    assert err.endswith(told)
+    assert "setting" not in zoo("run", *ARGUMENTS, "--frobnicate")[2]
+    assert "setting" not in zoo("list", "--balance")[2]
 
 
 def test_help_names_every_setting_with_its_default(zoo: Zoo) -> None:

@@ -72,6 +72,8 @@ def test_a_run_comes_to_the_same_bits_whatever_the_cache_holds(
         assert result(name) == result("whole")
         assert decoded
         assert sum("do not fit into the cache budget" in note for note in ear.notes) == 1
+        # A probe on kept features needs them once, whatever epochs it has.
+        assert sum("are decoded when they are needed" in note for note in ear.notes) == 1
 
 
 def test_each_epoch_decodes_each_picture_that_is_not_kept_once(

@@ -85,7 +85,7 @@ def zoo(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> Told:
 ONLY_BOLT = {"zoo-acme": "disabled", "bolt": "ok"}
 
 
-@pytest.mark.parametrize("name", ["zoo-acme", "acme", "nets"])
+@pytest.mark.parametrize("name", ["zoo-acme", "acme", "nets", "zoo_acme", "Zoo.Acme"])
 @pytest.mark.parametrize("line", ["-p no:{} plugins --json", "plugins --json -p no:{}"])
 def test_a_switched_off_plugin_is_not_imported(zoo: Told, name: str, line: str) -> None:
     _, out, _ = zoo(line.format(name))
@@ -106,6 +106,7 @@ def test_without_plugins_none_is_imported(zoo: Told, line: str) -> None:
         ("", []),
         ("bolt", ["bolt_zoo"]),
         (" nets , ", ["acme_zoo"]),
+        ("zoo_acme", ["acme_zoo"]),
         ("acme,bolt", ["acme_zoo", "bolt_zoo"]),
     ],
 )
@@ -115,6 +116,35 @@ def test_the_environment_names_the_only_ones(
     monkeypatch.setenv("ZOO_PLUGINS", value)
     assert zoo("list")[0] == 0
     assert zoo.imported == imported
+
+
+@pytest.fixture
+def rivals(zoo: Told, shelf: Shelf) -> Told:
+    """Besides: zoo-nets, whose entry point is `bolt`.
+
+    So `nets` is its namespace and the entry point of zoo-acme, and `bolt` a distribution and its
+    entry point.
+    """
+    shelf.add("zoo-nets", "1.0", {"bolt": "nets_zoo"}, {"nets_zoo.py": MODULE.format(name="three")})
+    return zoo
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("bolt", "bolt"), ("nets", "zoo-nets"), ("acme", "zoo-acme"), ("zoo-nets", "zoo-nets")],
+)
+def test_a_name_means_a_distribution_else_a_namespace_else_an_entry_point(
+    rivals: Told, monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    def those(status: str, line: str = "") -> list[str]:
+        return [one for one, other in rivals.statuses(line).items() if other == status]
+
+    assert those("disabled", f"-p no:{name}") == [meant]
+    rivals(f"plugins disable {name}")
+    assert those("disabled") == [meant]
+    rivals(f"plugins enable {name}")
+    monkeypatch.setenv("ZOO_PLUGINS", name)
+    assert those("ok") == [meant]
 
 
 def test_disabling_lasts_until_it_is_enabled(zoo: Told) -> None:
@@ -243,8 +273,14 @@ def test_a_name_of_no_plugin_is_told(zoo: Told, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ZOO_PLUGINS", "bolt,bold")
     for _ in range(3):  # the last is a kept answer
         _, _, err = zoo("list -p no:acm")
-        assert "-p no:acm: no installed plugin is called acm." in err
-        assert "ZOO_PLUGINS: no installed plugin is called bold." in err
+        assert "-p no:acm: no installed plugin is called acm. There is: bolt, zoo-acme." in err
+        assert "ZOO_PLUGINS: no installed plugin is called bold. There is: bolt, zoo-acme." in err
+
+
+@pytest.mark.parametrize("command", ["run one+one+one --data x", "run one+one+one --dry-run"])
+def test_a_run_tells_a_name_of_no_plugin_too(zoo: Told, command: str) -> None:
+    _, _, err = zoo(f"{command} -p no:acm")
+    assert "-p no:acm: no installed plugin is called acm. There is: bolt, zoo-acme." in err
 
 
 # --- the kept list ---

@@ -194,9 +194,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(file=shown)
-        _say(shown.getvalue().rstrip())
+        _say(_misused(error))
         sys.exit(2)
     except click.Abort:
         _say("Stopped.")
@@ -220,6 +218,20 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _say(traceback.format_exc())
         _say("This is a bug in zoo; the lines above say where.")
         sys.exit(errors.BUG)
+
+
+def _misused(error: click.ClickException) -> str:
+    """What click says of a command line, and how a setting is given that is no option."""
+    shown = io.StringIO()
+    error.show(file=shown)
+    told = shown.getvalue().rstrip().expandtabs(4)  # click indents by tabs, which are no letters
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        from zoo.settings import SETTINGS
+
+        name = error.option_name.lstrip("-").replace("-", "_")
+        if name in SETTINGS and any(one.name == "sets" for one in error.ctx.command.params):
+            told += f"\nIt is a setting: --set {name}=VALUE"
+    return told
 
 
 def _report(error: errors.ZooError) -> None:

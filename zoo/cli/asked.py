@@ -19,6 +19,7 @@ _OPTIONS = {
     "train": ("auto|probe|full|lpft", "What is trained."),
     "weights": ("default|none|FILE", "What the backbone starts from."),
     "device": ("auto|cpu|cuda|mps", "Where to compute."),
+    "precision": ("auto|fp32|bf16", "What numbers to compute with."),
     "batch_size": ("N", "Images per step."),
     "lr": ("X", "Peak learning rate."),
     "image_size": ("N", "Side of the square input, pixels."),

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from zoo.speed import Rate
 
 #: settings that have an option of their own
-_TAKEN = ("data", "train", "weights", "device", "batch_size", "image_size", "bad_images")
+_TAKEN = (
+    *("data", "train", "weights", "device", "precision", "batch_size", "image_size"),
+    "bad_images",
+)
 
 
 @click.command("bench")

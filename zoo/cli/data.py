@@ -39,4 +39,6 @@ def cache(names: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
     if found:
         rows = [[one.name, f"{one.bytes / 1e6:,.1f}", str(one.files), one.about] for one in found]
         console.table(["cache", "MB", "files", "what"], rows, right="MB files")
+    elif not cleared:
+        console.note("Nothing is kept.")
     console.note(f"The cache folder is {folders.cache()}.")

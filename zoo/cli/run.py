@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: settings that have an option of their own
 _TAKEN = (
-    *("data", "epochs", "train", "weights", "device", "batch_size", "lr", "image_size"),
-    *("metric", "seed", "bad_images"),
+    *("data", "epochs", "train", "weights", "device", "precision", "batch_size", "lr"),
+    *("image_size", "metric", "seed", "bad_images"),
 )
 
 

@@ -93,19 +93,38 @@ def sources(path: Sequence[str] | None = None) -> tuple[Source, ...]:
     return without_rivals(_chosen(found))
 
 
+def called(name: str, found: Sequence[Source]) -> list[Source]:
+    """Those that a name means: of that distribution, else namespace, else entry point.
+
+    There may be several, which share a namespace or the name of an entry point, or none.
+    """
+    for place in range(3):
+        matching = [one for one in found if one.names[place] in (name, normalised(name))]
+        if matching:
+            return matching
+    return []
+
+
 def _chosen(found: list[Source]) -> list[Source]:
     """The same, those that the user disabled marked as such."""
     selected, disabled = selection.current(), {*map(normalised, config.names("disabled"))}
-    return [replace(one, off=selection.off(one.names, selected, disabled)) for one in found]
+    meant = {
+        name: {one.distribution for one in called(name, found)} for name, _ in selected.named()
+    }
+    return [
+        replace(one, off=selection.off(one.distribution, selected, meant, disabled))
+        for one in found
+    ]
 
 
 def unheeded(found: Sequence[Source]) -> list[str]:
     """A line for each name that the user selects plugins by, and that no installed one has."""
-    known = {name for one in found for name in one.names}
+    known = [one.distribution for one in found]
+    there = f"There is: {', '.join(known)}." if known else "No plugin is installed."
     return [
-        f"{place}: no installed plugin is called {name}."
+        f"{place}: no installed plugin is called {name}. {there}"
         for name, place in selection.current().named()
-        if name not in known
+        if not called(name, found)
     ]
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 #: the only plugins to load, separated by commas; empty for none
 ONLY = "ZOO_PLUGINS"
@@ -22,7 +22,7 @@ STRICT = "ZOO_STRICT_PLUGINS"
 class Selection(NamedTuple):
     """What the command line and the environment say; config.toml is read where it is needed.
 
-    A plugin is named by its distribution, its namespace or its entry point.
+    A name means the plugin of that distribution, else of that namespace, else of that entry point.
 
     Args:
         none: `--no-plugins`.
@@ -81,21 +81,27 @@ def said(
         _command_line = before
 
 
-def off(names: Collection[str], selection: Selection, disabled: Collection[str] = ()) -> Off | None:
+def off(
+    distribution: str,
+    selection: Selection,
+    meant: Mapping[str, Collection[str]],
+    disabled: Collection[str] = (),
+) -> Off | None:
     """Why a plugin is disabled; None where it may come in.
 
     Args:
-        names: its distribution first, its namespace, its entry point.
+        distribution: the plugin's, normalised.
         selection: what holds.
+        meant: each name of the selection → the distributions that it means.
         disabled: the distributions that config.toml disables.
     """
-    distribution = next(iter(names))
     if selection.none:
         return Off("--no-plugins", "Leave out --no-plugins.")
     for name in selection.without:
-        if name in names:
+        if distribution in meant[name]:
             return Off(f"-p no:{name}", f"Leave out -p no:{name}.")
-    if selection.only is not None and not {*selection.only} & {*names}:
+    only = selection.only
+    if only is not None and not any(distribution in meant[name] for name in only):
         return Off(ONLY, f"Name {distribution} in {ONLY}, or unset it.")
     if distribution in disabled:
         return Off("config.toml", f"Type: zoo plugins enable {distribution}")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from zoo.components import Kind
 
+#: what runs the package's tests
+TESTER = "pytest>=9.0"
 _PREFIX = "zoo-"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: what a package offers of each kind, and what stands in a spec where it offers none
@@ -99,7 +101,7 @@ def package(name: str, kinds: Iterable[Kind], taken: Sequence[str] = ()) -> Pack
         raise UsageError(
             f"{name!r} is no name for a plugin: it is made of a-z, 0-9 and single dashes, "
             "and begins with a letter.",
-            hint=f"Try: zoo plugins new {clean or 'acme'}",
+            hint=" --kind ".join([f"Try: zoo plugins new {clean or 'acme'}", *wanted]),
         )
     if found.namespace in FIRST_PARTY or found.distribution == HOST:
         raise UsageError(
@@ -122,6 +124,7 @@ def written(wanted: Package) -> dict[str, str]:
         "summary": _summary(wanted),
         "spec": wanted.spec,
         "how": wanted.how,
+        "tester": TESTER,
         "api": ".".join(__version__.split(".")[:2]),
     }
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import InputMissing, Unavailable, UsageError
 from zoo.hooks import GROUP
 from zoo.near import near
-from zoo.plugins.distributions import Source, normalised, sources
+from zoo.plugins.distributions import Source, called, normalised, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +26,11 @@ def located(plugin: str | Path) -> Iterator[Found]:
     """The plugin's distribution, and the import path that it is found on.
 
     Args:
-        plugin: name of an installed distribution, its namespace, or a folder with a
+        plugin: name of an installed distribution, its namespace or entry point, or a folder with a
             `pyproject.toml`, which counts as installed while the block runs.
 
     Raises:
-        Unavailable: no installed plugin is called so.
+        Unavailable: no installed plugin is called so, or it is disabled.
         InputMissing: there is no such folder, or it has no `pyproject.toml`.
         UsageError: its `pyproject.toml` declares no plugin.
     """
@@ -44,15 +44,22 @@ def located(plugin: str | Path) -> Iterator[Found]:
 
 def _installed(name: str) -> Source:
     found = sources()
-    for one in found:
-        if normalised(name) in (one.distribution, one.namespace):
-            return one
+    for one in called(name, found):
+        return _let_in(one)
     known = [one.distribution for one in found]
     shown = near(normalised(name), known, count=3) or known
     raise Unavailable(
         f"There is no installed plugin {name!r}.",
         hint=f"There is: {', '.join(shown) or 'none'}. A folder is written with a slash: ./{name}",
     )
+
+
+def _let_in(source: Source) -> Source:
+    """The same; what the user left out is not imported to be checked either."""
+    if source.off:
+        owner = f"{source.distribution} {source.version}"
+        raise Unavailable(f"{owner} is disabled by {source.off.by}.", hint=source.off.undo)
+    return source
 
 
 @contextmanager
@@ -81,5 +88,5 @@ def _staged(folder: Path) -> Iterator[Found]:
         (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}", "utf-8")
         path = (place, str(code.resolve()), *filter(None, sys.path))
         # With its own folder alone, no other installed plugin can be a rival for the namespace.
-        source = next(iter(sources([place])))
+        source = _let_in(next(iter(sources([place]))))
         yield replace(source, hidden=()), path

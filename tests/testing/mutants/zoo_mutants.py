@@ -1,7 +1,8 @@
 """First-party components, each with one line of the contract changed; `control_*` with none.
 
-A mutant is called `CHECK__WHAT`, after the check that must catch it. Its code is the function of its
-name in `zoo_mutants_hot`; what of its description differs stands in `CHANGES`.
+A mutant is called `CHECK__WHAT`, after the check that must catch it. Its code is the function of
+its name in the module of its kind, such as `zoo_mutants_head`; what of its description differs
+stands in `CHANGES`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CATALOG = "package:zoo_timm/catalog.json"
 CHANGES = {
     "head": {
         "control": {},
-        "target__missing": {"target": "zoo_mutants_hot:nowhere"},
+        "target__missing": {"target": "zoo_mutants_head:nowhere"},
         "signature__other_default": {},
         "signature__undeclared_keyword": {},
         "signature__undeclared_need": {},
@@ -126,7 +127,7 @@ CHANGES = {
 def _components(kind):
     for name, changes in CHANGES[kind].items():
         full = f"{kind}_{name}" if name == "control" else name
-        given = {**BASES[kind], "target": f"zoo_mutants_hot:{kind}_{name}", **changes}
+        given = {**BASES[kind], "target": f"zoo_mutants_{kind}:{kind}_{name}", **changes}
         yield zoo.Component(name=full, **given)
 
 

@@ -8,7 +8,7 @@ import click
 
 from zoo.cli import console
 from zoo.errors import PluginFault, Unavailable, UsageError
-from zoo.plugins.distributions import sources
+from zoo.plugins.distributions import sources, unheeded
 from zoo.testing import card
 from zoo.testing.kit import LIMIT, examine
 from zoo.testing.planned import LARGEST, SAMPLE
@@ -42,11 +42,10 @@ def command(
     """Hold a plugin to the contract, check by check, in processes of its own.
 
     PLUGIN is a distribution, its namespace, or a package's folder (./zoo-acme); without it every
-    installed plugin is checked. `zoo plugins` then shows how many checks each has passed.
+    installed plugin is checked that is not disabled. `zoo plugins` then shows how many checks each
+    has passed.
     """
-    names = [plugin] if plugin else [source.distribution for source in sources()]
-    if not names:
-        raise Unavailable("No plugin is installed.", hint="Give a folder: zoo plugins check ./PATH")
+    names = [plugin] if plugin else _let_in()
     reports = []
     for name in names:
         report = examine(
@@ -65,6 +64,28 @@ def command(
             f"The contract is broken by {', '.join(broken)}.",
             hint="plugins/README.md in zoo's sources says what a plugin must give.",
         )
+
+
+def _let_in() -> list[str]:
+    """Every installed plugin that is not left out, by distribution.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    found = sources()
+    for line in unheeded(found):
+        console.note(line)
+    if not found:
+        raise Unavailable("No plugin is installed.", hint="Give a folder: zoo plugins check ./PATH")
+    undo = {}
+    for one in found:
+        if one.off:
+            owner = f"{one.distribution} {one.version}"
+            console.note(f"{owner} is disabled by {one.off.by}, and is not checked.")
+            undo[one.off.undo] = None
+    if all(one.off for one in found):
+        raise Unavailable("Every installed plugin is disabled.", hint=" ".join(undo))
+    return [one.distribution for one in found if not one.off]
 
 
 def _reasons(texts: tuple[str, ...]) -> dict[str, str]:

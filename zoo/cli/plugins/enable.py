@@ -7,7 +7,7 @@ import click
 from zoo import config
 from zoo.cli import console
 from zoo.errors import UsageError
-from zoo.plugins.distributions import normalised, sources
+from zoo.plugins.distributions import called, normalised, sources
 
 
 @click.command("enable")
@@ -23,12 +23,9 @@ def command(names: tuple[str, ...]) -> None:
     installed = {one.distribution: one for one in sources()}
     chosen: list[str] = []
     for name in names:
-        called = {name, normalised(name)}
-        found = [one for one in disabled if normalised(one) in called] or [
-            one
-            for one in disabled
-            if normalised(one) in installed and called & {*installed[normalised(one)].names}
-        ]
+        itself = [one for one in disabled if normalised(one) == normalised(name)]
+        meant = {one.distribution for one in called(name, [*installed.values()])}
+        found = itself or [one for one in disabled if normalised(one) in meant]
         if not found:
             there = f"Disabled are: {', '.join(disabled)}." if disabled else "None is disabled."
             raise UsageError(f"No disabled plugin is called {name!r}.", hint=there)

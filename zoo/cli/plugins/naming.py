@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import UnknownName
 from zoo.near import near
-from zoo.plugins.distributions import normalised, sources
+from zoo.plugins.distributions import called, sources
 
 if TYPE_CHECKING:
     from zoo.plugins.distributions import Source
@@ -19,12 +19,9 @@ def meant(name: str) -> Source:
         UnknownName: there is none, or two share the namespace; the hint has what there is.
     """
     found = sources()
-    for place in range(3):
-        matching = [one for one in found if one.names[place] in (name, normalised(name))]
-        if len(matching) == 1:
-            return matching[0]
-        if matching:
-            break
+    matching = called(name, found)
+    if len(matching) == 1:
+        return matching[0]
     pool = matching or found
     names = [one.distribution for one in pool]
     shown = tuple(names) if matching else near(name, names) or tuple(names)

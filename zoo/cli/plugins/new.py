@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo import scaffold
+from zoo import installer, scaffold
 from zoo.cli import console
 from zoo.components import KINDS
 from zoo.plugins.distributions import sources
@@ -56,19 +56,18 @@ def command(name: str, *, kinds: tuple[Kind, ...], into: Path | None, wants_json
         return
     for file in files:
         console.result(str(folder / file))
-    offered = " and ".join(wanted.components.values())
+    offered = ", ".join(wanted.components.values())
     console.note(f"{wanted.distribution} offers {offered}. Install it, use it, test it:")
     for step in steps:
         console.note(f"  {step}")
 
 
 def _next(wanted: scaffold.Package, folder: Path) -> list[str]:
-    """The commands that install the package, train with it and run its tests."""
-    import shlex
-
-    place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    """The commands that install the package and its tester, train with it and run its tests."""
+    tool = installer.in_use()
+    place = str(folder) if folder.is_absolute() else f"./{folder}"
     return [
-        f"uv pip install --editable {place}",
+        *map(installer.line, tool.develop(place, scaffold.TESTER)),
         f"zoo run {wanted.spec} --data demo{wanted.how}",
-        f"pytest {place}",
+        installer.line((*tool.python, "-m", "pytest", place)),
     ]

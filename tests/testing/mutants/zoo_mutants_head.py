@@ -1,4 +1,4 @@
-"""What each mutant does otherwise than the first-party component that it is made of."""
+"""What each mutant of the head does otherwise than the one that it is made of."""
 
 from __future__ import annotations
 
@@ -10,29 +10,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 import zoo_heads.linear
-import zoo_losses.ce
-import zoo_timm.build
 from torch import nn
 from torch.nn import functional as F
+from zoo_mutants_around import Around, named
 
 import zoo
-
-
-class Around(nn.Module):
-    """A first-party module, and what is done to what goes into it and comes out of it."""
-
-    def __init__(self, inner):
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *inputs):
-        return self.after(self.inner(*self.before(*inputs)), *inputs)
-
-    def before(self, *inputs):
-        return inputs
-
-    def after(self, output, *inputs):
-        return output
 
 
 def linear(context, dropout=0.0):
@@ -46,19 +28,6 @@ def head(mutant):
         return mutant(linear(context, dropout))
 
     return build
-
-
-def named(after):
-    """A class of its own, which can be pickled, with a function over the module's output."""
-    name = f"Mutant{len(_named)}"
-    mutant = type(name, (Around,), {"after": lambda self, *given: after(*given)})
-    mutant.__qualname__ = name
-    globals()[name] = mutant
-    _named.append(name)
-    return mutant
-
-
-_named = []
 
 
 def head_of(after):
@@ -301,180 +270,3 @@ head_batch_of_one__batch_norm = head(BatchNorm)
 head_in_place__clamps = head(Clamps)
 head_pickles__lambda = head(Lambda)
 head_unpickles__forgets = head(Forgets)
-
-
-# --- losses ---
-
-
-def loss(mutant):
-    def build(context, *, smoothing=0.0):
-        return mutant(zoo_losses.ce.build(context, label_smoothing=smoothing))
-
-    return build
-
-
-def loss_of(after):
-    """A builder of the loss with a function over its terms, the output and the batch."""
-    return loss(named(after))
-
-
-loss_control = loss_of(lambda terms, *_: terms)
-loss_ports__vector = loss_of(lambda terms, *_: {"ce": terms["ce"][None]})
-loss_ports__names_vary = loss_of(
-    lambda terms, _, batch: {f"ce{int(batch.samples[0])}": terms["ce"]}
-)
-loss_needs__undeclared = loss_of(
-    lambda terms, output, _: {"ce": terms["ce"] + output.view_logits.square().mean()}
-)
-loss_needs__unread = loss_control
-loss_needs__if_there = loss_of(
-    lambda terms, output, batch: (
-        terms
-        if "teacher_logits" not in batch.extras
-        else {"ce": terms["ce"] + (output.logits - batch.extras["teacher_logits"]).square().mean()}
-    )
-)
-loss_context__three_classes = loss_of(
-    lambda terms, output, _: {"ce": terms["ce"] + 0 * output.logits[:, 2].mean()}
-)
-loss_weights__deaf = loss_of(
-    lambda terms, output, batch: {"ce": F.cross_entropy(output.logits, batch.target)}
-)
-loss_weights__divides = loss_of(
-    lambda terms, _, batch: (
-        terms if batch.weight is None else {"ce": terms["ce"] / batch.weight.mean()}
-    )
-)
-loss_samples__sums = loss_of(lambda terms, output, _: {"ce": terms["ce"] * len(output.logits)})
-loss_samples__coupled = loss_of(
-    lambda terms, output, _: {"ce": terms["ce"] + output.logits.softmax(-1).mean(0).square().sum()}
-)
-loss_samples__ordered = loss_of(
-    lambda terms, output, _: {
-        "ce": terms["ce"] + (output.logits - output.logits.roll(1, 0)).abs().mean()
-    }
-)
-loss_total__accuracy = loss_of(
-    lambda terms, output, batch: {
-        **terms,
-        "accuracy": (output.logits.argmax(-1) == 0).float().mean(),
-    }
-)
-loss_total__twice = loss_of(lambda terms, *_: {**terms, "total": terms["ce"]})
-loss_extremes__log_of_softmax = loss_of(
-    lambda terms, output, batch: {"ce": terms["ce"] - 0.1 * output.logits.softmax(-1).log().mean()}
-)
-loss_extremes__hides_nan = loss_of(lambda terms, *_: {"ce": terms["ce"].nan_to_num()})
-loss_convex__wave = loss_of(
-    lambda terms, output, batch: {"ce": terms["ce"] + 3 * output.logits.sin().mean()}
-)
-
-
-class IndicesOnly(Around):
-    def before(self, output, batch):
-        return output, replace(batch, target=batch.target.long()) if (
-            batch.target.ndim == 1
-        ) else replace(batch, target=batch.target.round().long().argmin(-1))
-
-
-class Memory(Around):
-    last = 0.0
-
-    def after(self, terms, output, batch):
-        total = terms["ce"] + 0.1 * self.last
-        self.last = total
-        return {"ce": total}
-
-
-class LooseParameter(Around):
-    def __init__(self, inner):
-        super().__init__(inner)
-        self.temperature = torch.ones((), requires_grad=True)
-
-    def before(self, output, batch):
-        return replace(output, logits=output.logits * self.temperature), batch
-
-
-class Cools(Around):
-    def before(self, output, batch):
-        with torch.no_grad():
-            output.logits.data.mul_(0.5)
-        return output, batch
-
-
-loss_targets__indices_only = loss(IndicesOnly)
-loss_steps__memory = loss(Memory)
-loss_state_dict__loose_parameter = loss(LooseParameter)
-loss_in_place__cools = loss(Cools)
-
-
-# --- backbones ---
-
-
-def net(weights=None):
-    return zoo_timm.build.build("test_efficientnet", weights)
-
-
-def backbone_control(weights):
-    return net(weights)
-
-
-backbone_facts__params = backbone_facts__layout = backbone_ports__width = backbone_control
-backbone_published__other_hash = backbone_control
-
-
-class Shaped(nn.Module):
-    """The backbone less its pooling."""
-
-    def __init__(self, how, weights):
-        super().__init__()
-        self.how = how
-        inner = net()
-        inner.global_pool = nn.Identity()
-        self.inner = inner
-        if weights is not None:
-            zoo.load_weights(self, weights)
-
-    def forward(self, images):
-        features = self.inner(images)
-        if self.how == "map":
-            return features
-        if self.how == "grows":
-            return features.mean(1).flatten(1)
-        n, width = features.shape[:2]
-        return features.view(n, -1).view(n, width, -1).mean(-1)
-
-
-def backbone_ports__map(weights):
-    return Shaped("map", weights)
-
-
-def backbone_image_size__grows(weights):
-    return Shaped("grows", weights)
-
-
-def backbone_memory_format__view(weights):
-    return Shaped("view", weights)
-
-
-def backbone_unspoilt__constant(weights):
-    module = net(weights)
-    if weights is None:
-        with torch.no_grad():
-            for one in module.parameters():
-                one.fill_(0.01)
-    return module
-
-
-def backbone_weights_file__ignored(weights):
-    return net()
-
-
-def backbone_weights_errors__not_strict(weights):
-    from safetensors.torch import load_file
-
-    module = net()
-    if weights is not None:
-        module.load_state_dict(load_file(weights), strict=False)
-        module.load_report = "loaded"
-    return module
