@@ -48,6 +48,8 @@ LAYOUTS: dict[str, Literal["conv", "token"]] = dict.fromkeys(
     ),
     "conv",
 )  # fmt: skip
+#: where transformers, too, keeps which commit of the hub a configuration is of
+COMMIT = "_commit_hash"
 #: families of pairs of towers → the image tower's own
 _TOWERS = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
 
