@@ -5,13 +5,13 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from zoo import fetch as room
 from zoo.errors import BadWeights, StorageFault, Unavailable
-from zoo.fetch import fetch_file
+from zoo.fetch import fetch_file, fetched_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         elif name == "slow":
             time.sleep(1.5)
+        elif name == "acme":  # a hub, which tells a commit when it sends elsewhere
+            self.send_response(302)
+            self.send_header("Location", "/good/storage")
+            self.send_header("X-Repo-Commit", "../x" if "bad" in self.path else 40 * "a")
+            self.end_headers()
         elif name == "redirect":
             self.send_response(302)
             self.send_header("Location", "/good/storage")
@@ -221,3 +226,39 @@ def test_asking_to_stop_while_a_file_comes_leaves_nothing(server: str, cache: Pa
     with pytest.raises(KeyboardInterrupt):
         fetch_file(f"{server}/good/net.pth", progress=stop)
     assert [*cache.iterdir()] == []
+
+
+def test_a_hubs_commit_is_kept_beside_its_file(
+    server: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    source = "hf-hub:acme/net/weights.bin"
+    assert fetched_commit(source) == ""
+    found = fetch_file(source)
+    assert fetched_commit(source) == 40 * "a"
+    assert {file.name for file in cache.iterdir()} == {found.name, f"{found.name}.commit"}
+    next(cache.glob("*.commit")).write_text("main")
+    assert fetched_commit(source) == ""
+    assert fetched_commit(f"hf-hub:acme/net@{40 * 'b'}/weights.bin") == 40 * "b"
+    assert fetched_commit(f"{server}/good/net.pth") == ""
+    fetch_file("hf-hub:acme/bad/weights.bin")
+    assert fetched_commit("hf-hub:acme/bad/weights.bin") == ""
+
+
+def test_a_file_is_hashed_once_unless_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.bin"
+    file.write_bytes(DATA)
+    read: list[str] = []
+    whole = hashlib.file_digest
+
+    def noted(stream: Any, name: str) -> Any:  # noqa: ANN401 - the standard library's
+        read.append(name)
+        return whole(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    assert [room.digest(file), room.digest(file)] == [DIGEST, DIGEST]
+    assert len(read) == 1
+    file.write_bytes(DATA[::-1])
+    assert room.digest(file) == hashlib.sha256(DATA[::-1]).hexdigest()

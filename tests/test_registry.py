@@ -138,8 +138,6 @@ def test_every_problem_is_named_at_once_with_file_line_and_near_name() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[entries.a]\nextends = "b"\n[entries.b]\nextends = "a"\n', "goes in a circle: a > b > a"),
-        ('[entries.a]\nextends = "a"\n', "goes in a circle: a > a"),
         ("[entries.fats]\nlr = 1\n", "fats has neither spec nor extends (did you mean 'fast'?)"),
         ("[entries]\na = 1\n", "a wants a table"),
         ("defaults = 1\n", "registry.toml:2: defaults wants a table"),

@@ -72,6 +72,11 @@ def test_a_plugins_missing_file_costs_only_itself() -> None:
     assert "demo" in merged.entries
 
 
+def loaded(text: str) -> Registry:
+    Path("registry.toml").write_text(HEAD + text)
+    return registry.load(None)
+
+
 def left_out(merged: Registry, name: str) -> str:
     with pytest.raises(UnknownName, match="left out") as caught:
         merged.entry(name)
@@ -176,3 +181,43 @@ def test_what_extends_a_plugins_entry_that_is_not_there_is_left_out_alone(
     assert "registry.toml:3" in left_out(merged, "far")
     assert {"fine", "demo"} <= merged.entries.keys()
     assert any("extends 'acme/x'" in one for one in merged.problems)
+
+
+CIRCLE = (
+    '[entries.a]\nextends = "b"\n[entries.b]\nextends = "c"\n[entries.c]\nextends = "a"\n'
+    '[entries.into]\nextends = "b"\n'
+    '[entries.self]\nextends = "self"\n'
+    '[entries.fine]\nspec = "a+b+c"\nlr = 0.5\n'
+)
+
+
+def test_a_circle_of_the_users_costs_its_entries_alone_and_is_named() -> None:
+    merged = loaded(CIRCLE)
+    assert merged.entry("fine").settings["lr"].value == 0.5
+    assert {"demo", "fine"} <= merged.entries.keys()
+    for name in ("a", "b", "c", "into"):
+        told = left_out(merged, name)
+        assert "registry.toml:3: extends goes in a circle: a > b > c > a" in told
+    assert "registry.toml:11: extends goes in a circle: self > self" in left_out(merged, "self")
+    assert len(merged.problems) == 2
+
+
+def test_a_circle_of_a_plugins_costs_its_entries_alone_and_is_named(package: Path) -> None:
+    (package / "acme.toml").write_text(HEAD + CIRCLE)
+    Path("registry.toml").write_text(
+        HEAD + '[entries.mine]\nextends = "acme/a"\n[entries.ours]\nextends = "acme/fine"\n'
+    )
+    merged = registry.load(shipped=[("acme", "acme_zoo:acme.toml", "zoo-acme", "1.2")])
+    assert merged.entry("acme/fine").owner == "zoo-acme 1.2"
+    assert merged.entry("ours").spec == "a+b+c"
+    circle = "acme_zoo:acme.toml:3: extends goes in a circle: acme/a > acme/b > acme/c > acme/a"
+    for name in ("acme/a", "acme/b", "acme/c", "acme/into"):
+        assert circle in left_out(merged, name)
+    assert "extends 'acme/a' is no entry" in left_out(merged, "mine")
+    assert circle in merged.problems
+
+
+def test_a_circle_through_a_built_in_entry_is_one_too() -> None:
+    merged = loaded('[entries.demo]\nextends = "x"\n[entries.x]\nextends = "demo"\n')
+    assert "goes in a circle: demo > x > demo" in left_out(merged, "demo")
+    assert "offline" in merged.entries

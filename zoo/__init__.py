@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.corridor import run as run
     from zoo.errors import ZooError as ZooError
     from zoo.fetch import fetch_file as fetch_file
+    from zoo.fetch import fetched_commit as fetched_commit
     from zoo.hooks import EpochEnd as EpochEnd
     from zoo.hooks import RunEnd as RunEnd
     from zoo.hooks import RunStart as RunStart
@@ -65,6 +66,7 @@ _ROOMS = {
     "catalog": "zoo.index",
     "component_from_json": "zoo.components",
     "fetch_file": "zoo.fetch",
+    "fetched_commit": "zoo.fetch",
     "hookimpl": "zoo.hooks",
     "load": "zoo.inference",
     "load_weights": "zoo.training.weights",

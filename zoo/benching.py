@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo import caches, corridor, ending, hot, pictures, speed, stopping
+from zoo import caches, corridor, ending, hot, pictures, speed, stopping, weights
 from zoo.data.ingest import FEW, children, unreadable
 from zoo.draft import makers, prepare
 from zoo.errors import UsageError
@@ -75,7 +75,7 @@ def bench(
     with stopping.listening() as stop, ending.explained(), caches.usable(hears.note):
         draft = prepare(spec, given, registry_file=registry_file, listener=hears, pause=stop.check)
         try:
-            model = corridor.placed_model(draft, corridor.weights_file(draft.plan, hears, stop))
+            model = corridor.placed_model(draft, weights.file_of(draft.plan, hears, stop.check))
             images, decode = _decoded(draft, seconds, hears, stop)
             with closing(images):
                 usable = len(images.sizes)

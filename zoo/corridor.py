@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import (
     caches,
-    fetch,
     files,
     going_on,
     hot,
@@ -24,6 +23,7 @@ from zoo import (
     runfolder,
     stopping,
     summary,
+    weights,
 )
 from zoo.draft import Draft, check_plugins, makers, prove, same_data, sketch, survey_data
 from zoo.encoding import line
@@ -236,8 +236,9 @@ def carry_out(  # noqa: PLR0913 - all that a run is carried out with
 ) -> Run:
     """From a proved plan, and a checkpoint if there is one, to a finished run folder."""
     caches.prune()
-    weights = weights_file(draft.plan, hears, stop)
-    model = placed_model(draft, weights)
+    file = weights.file_of(draft.plan, hears, stop.check)
+    weights.hold(folder, draft.plan, file, going_on=found is not None)
+    model = placed_model(draft, file)
     stores = hot.room("features").stores(draft.plan, model)
     known = _known(draft, stores)
     images, dataset = ingested(draft.plan, draft.dataset, known, hears, stop, ahead)
@@ -250,7 +251,9 @@ def carry_out(  # noqa: PLR0913 - all that a run is carried out with
                     hint="Try again, restore them, or start a new run with zoo run.",
                 )
             draft = prove(draft.plan, dataset)
-            folder.write_plan(draft.plan, folder.observers(), repeats=folder.repeats())
+            folder.write_plan(
+                draft.plan, folder.observers(), repeats=folder.repeats(), loaded=folder.loaded()
+            )
             write_data(folder, draft)
         session = _session(folder, draft, images, model, hears, stop)
         session.stores = stores
@@ -259,11 +262,11 @@ def carry_out(  # noqa: PLR0913 - all that a run is carried out with
         return _train(folder, session, watchers, found)
 
 
-def placed_model(draft: Draft, weights: Path | None) -> Model:
-    """The plan's backbone and head, on their device."""
+def placed_model(draft: Draft, file: Path | None) -> Model:
+    """The plan's backbone, filled from a file of weights, and head, on their device."""
     plan, trio = draft.plan, makers(draft.plan)
     model = hot.room("assemble").build_model(
-        trio[:2], weights, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
+        trio[:2], file, hot.room("train").head_context(plan, draft.proof), int(plan["seed"])
     )
     placed: Model = model.to(draft.device.torch, memory_format=draft.device.memory_format)
     placed.folds = plan.frozen
@@ -355,30 +358,6 @@ def _train(
         raise
     observers.end(watchers, folder.place, "finished", told)
     return Run(folder.path, told)
-
-
-def weights_file(plan: Plan, hears: Listener, stop: stopping.Stop) -> Path | None:
-    """The file of the chosen weights, fetched if need be; None for random ones."""
-    choice = plan.weights
-    if choice.mode == "none":
-        return None
-    if choice.mode == "file":
-        return Path(choice.file)
-    begun, before = False, 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal begun, before
-        if not begun:
-            hears.begin("download", total, "bytes")
-            begun = True
-        stop.check()
-        hears.advance(done - before)
-        before = done
-
-    found = fetch.fetch_file(choice.source, choice.sha256, progress=progress)
-    if begun:
-        hears.end()
-    return found
 
 
 def _teacher_logits(plan: Plan, dataset: Dataset, hears: Listener) -> Any:  # noqa: ANN401 - a tensor

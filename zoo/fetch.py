@@ -12,6 +12,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -20,10 +21,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from zoo import folders
+from zoo import files, folders
 from zoo.errors import BadWeights, StorageFault, Unavailable
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 #: seconds without a byte before a server counts as unreachable
 TIMEOUT = 10.0
@@ -31,6 +35,10 @@ _CHUNK = 1 << 20
 _HUB = "https://huggingface.co"
 _DEFAULT_FILE = "model.safetensors"
 _SHA256_LENGTH = 64
+#: a commit of the hub, and where the cache keeps that of a file: beside it
+_COMMIT, _BESIDE = re.compile(r"[0-9a-f]{40}"), ".commit"
+#: a file as the system describes it → its SHA-256, so that one process hashes a file once
+_hashes: dict[tuple[object, ...], str] = {}
 #: what safetensors itself reads at most, bytes
 _LONGEST_HEADER = 100_000_000
 _HINT = (
@@ -70,6 +78,45 @@ def fetch_file(
         _check(cached, sha256, source)
         return cached
     return _download(url, cached, sha256, progress or _quiet, what)
+
+
+def fetched_commit(source: str) -> str:
+    """The hub's commit that the cached file of a source is of, 40 hex digits; "" where unknown.
+
+    Args:
+        source: as `fetch_file` takes it. A commit that it names itself is the answer.
+
+    Returns:
+        The commit; that of a branch is known once a file of it was fetched.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme != "hf-hub":
+        return ""
+    named = "/".join(rest.split("/")[:2]).partition("@")[2]
+    if _COMMIT.fullmatch(named):
+        return named
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        told = _commit_file(_cache_name(source, _hub_url(rest))).read_text("ascii")
+        return told if _COMMIT.fullmatch(told) else ""
+    return ""
+
+
+def _commit_file(cached: Path) -> Path:
+    return cached.with_name(cached.name + _BESIDE)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, hex; within one process it is read once, unless it changes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as stream:
+        told = os.fstat(stream.fileno())
+        key = (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+        if key not in _hashes:
+            _hashes[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return _hashes[key]
 
 
 def _quiet(done: int, total: int) -> None:
@@ -113,8 +160,7 @@ def _cache_name(source: str, url: str) -> Path:
 def _check(file: Path, sha256: str, source: str) -> None:
     if not sha256:
         return
-    with file.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    actual = digest(file)
     if not actual.startswith(sha256.lower()):
         raise BadWeights(
             f"The weights from {source} have the SHA-256 {actual[:16]}..., not {sha256[:16]}...",
@@ -153,27 +199,35 @@ def _download(url: str, target: Path, sha256: str, progress: Progress, what: str
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            published = _receive(url, stream, progress, what)
+            published, commit = _receive(url, stream, progress, what)
             stream.flush()
             os.fsync(stream.fileno())
         for expected in filter(None, (sha256, published)):
             _check(part, expected, url)
         if not sha256 and not published:
             _check_form(part, url)
+        _commit_file(target).unlink(missing_ok=True)  # of a file that was removed by hand
+        if commit:
+            files.write_text(_commit_file(target), commit)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
     return target
 
 
-def _receive(url: str, stream: IO[bytes], progress: Progress, what: str) -> str:
-    """Copy a response into a stream; returns the SHA-256 that the server publishes, if it does."""
+def _receive(url: str, stream: IO[bytes], progress: Progress, what: str) -> tuple[str, str]:
+    """Copy a response into a stream; returns what SHA-256 and commit the server tells, if any."""
     # The hub answers with a redirect to its storage, and only its own answer carries the hash.
     published: list[str] = []
+    commits: list[str] = []
+
+    def note(headers: Message) -> None:
+        published.append(headers.get("X-Linked-ETag", ""))
+        commits.append(headers.get("X-Repo-Commit", ""))
 
     class Redirect(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - the standard library's signature
-            published.append(headers.get("X-Linked-ETag", ""))
+            note(headers)
             if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
                 return None  # which makes the answer an error
             return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -186,7 +240,7 @@ def _receive(url: str, stream: IO[bytes], progress: Progress, what: str) -> str:
                 message = f"{what} cannot be fetched: {url} answers with a web page."
                 raise Unavailable(message, hint=_HINT)
             total = int(response.headers.get("Content-Length") or 0)
-            published.append(response.headers.get("X-Linked-ETag", ""))
+            note(response.headers)
             _copy(response, stream, total, progress)
     except urllib.error.HTTPError as error:
         error.close()  # it is the response, too
@@ -197,7 +251,10 @@ def _receive(url: str, stream: IO[bytes], progress: Progress, what: str) -> str:
         message = f"{what} cannot be fetched from {url}: {reason}."
         raise Unavailable(message, hint=_HINT) from error
     tags = (tag.strip('"').removeprefix("W/").strip('"') for tag in published)
-    return next((tag for tag in tags if len(tag) == _SHA256_LENGTH), "")
+    return (
+        next((tag for tag in tags if len(tag) == _SHA256_LENGTH), ""),
+        next((commit for commit in commits if _COMMIT.fullmatch(commit)), ""),
+    )
 
 
 def _reach(url: str, what: str) -> None:

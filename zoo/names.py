@@ -57,27 +57,60 @@ def resolve(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str] = ()
     tags = [weights.tag for weights in listed.component.weights]
     if part.tag and part.tag not in tags:
         raise misses.no_tag(listed, part.tag, tags)
-    losers = tuple(
-        (other, _why_lost(other, listed, part))
-        for other in catalog.named(kind, part.name)
-        if other != listed
-    )
-    return Resolution(listed, rule, losers)
+    return Resolution(listed, rule, _losers(catalog, kind, part, listed.namespace))
+
+
+def unmet(
+    catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str] = ()
+) -> tuple[str, tuple[tuple[Listed, str], ...]]:
+    """Why a name means nothing that others have: the rule, and each of them with why it is not it.
+
+    Args:
+        catalog: all components.
+        kind: what the part's place in the spec asks for.
+        part: as written; `resolve` has refused it.
+        prefer: as for `resolve`.
+
+    Returns:
+        The rule as a clause, and the losers; none where nobody has the name.
+    """
+    namespace, rule = _rule(catalog, kind, part, prefer)
+    return f"{rule}, and has none", _losers(catalog, kind, part, namespace)
 
 
 def _choose(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> tuple[Listed, str]:
+    namespace, rule = _rule(catalog, kind, part, prefer)
+    told = part.namespace or _preferred(catalog, kind, part.name, prefer)
+    if (
+        not told
+        and part.name not in OWNERS[kind]
+        and catalog.get(f"{namespace}/{part.name}", kind) is None
+    ):
+        raise misses.unknown(catalog, kind, part.name)
+    return _held(catalog, kind, part, namespace), rule
+
+
+def _rule(catalog: Catalog, kind: Kind, part: Part, prefer: Sequence[str]) -> tuple[str, str]:
+    """The namespace in which a name is looked up, and the rule that says so."""
     if part.namespace:
-        return _held(catalog, kind, part, part.namespace), "its namespace is written"
-    namespace = _preferred(catalog, kind, part.name, prefer)
-    if namespace:
-        return _held(catalog, kind, part, namespace), f"you prefer {namespace}/{part.name}"
+        return part.namespace, "its namespace is written"
+    if namespace := _preferred(catalog, kind, part.name, prefer):
+        return namespace, f"you prefer {namespace}/{part.name}"
     namespace = owner(kind, part.name)
     if part.name in OWNERS[kind]:
-        return _held(catalog, kind, part, namespace), f"{namespace} owns the name, always"
-    if catalog.get(f"{namespace}/{part.name}", kind) is None:
-        raise misses.unknown(catalog, kind, part.name)
-    rule = f"{namespace} owns every bare name of a {kind} that no table gives to another"
-    return _held(catalog, kind, part, namespace), rule
+        return namespace, f"{namespace} owns the name, always"
+    return namespace, f"{namespace} owns every bare name of a {kind} that no table gives to another"
+
+
+def _losers(
+    catalog: Catalog, kind: Kind, part: Part, winner: str
+) -> tuple[tuple[Listed, str], ...]:
+    """The components of that name outside of a namespace, each with why it is not meant."""
+    return tuple(
+        (other, _why_lost(other, winner, part))
+        for other in catalog.named(kind, part.name)
+        if other.namespace != winner
+    )
 
 
 def owner(kind: Kind, name: str) -> str:
@@ -103,14 +136,14 @@ def _held(catalog: Catalog, kind: Kind, part: Part, namespace: str) -> Listed:
     raise misses.not_held(catalog, kind, part, namespace)
 
 
-def _why_lost(other: Listed, winner: Listed, part: Part) -> str:
+def _why_lost(other: Listed, winner: str, part: Part) -> str:
     if part.namespace:
         return f"{part.namespace}/ is written"
     if other.namespace not in FIRST_PARTY:
         return "a third party's component is written with its namespace"
-    if owner(other.kind, part.name) == winner.namespace:
-        return f"{winner.namespace} owns the name, always"
-    return f"you prefer {winner.full_name}"
+    if owner(other.kind, part.name) == winner:
+        return f"{winner} owns the name, always"
+    return f"you prefer {winner}/{part.name}"
 
 
 # --- the user's preferences ---

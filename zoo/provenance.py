@@ -39,7 +39,7 @@ DECIDING = ("numpy", "pillow", "torch")
 _COMPUTES = ("name", "title", "precision", "channels_last", "threads")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*|of unknown version")
-_HASH = re.compile(r"[0-9a-f]{64}|")
+_HASH, _COMMIT = re.compile(r"[0-9a-f]{64}|"), re.compile(r"[0-9a-f]{40}|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,26 @@ class Drift(NamedTuple):
     wanted: str = ""
 
 
+class Loaded(NamedTuple):
+    """The file of weights that a run loaded; it is known only once it was fetched.
+
+    Args:
+        sha256: of it, hex; empty where nothing is on record.
+        commit: the hub's that it is of, 40 hex digits; empty of another source.
+    """
+
+    sha256: str = ""
+    commit: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """As plan.json has it."""
+        return self._asdict()
+
+
+#: before it is loaded
+NOT_YET = Loaded()
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """What a run stands on.
@@ -83,6 +103,7 @@ class Provenance:
         packages: library → version.
         used: zoo and the plugins that the plan uses or that observe the run, by name.
         files: what the user named → SHA-256 of it, hex: `weights` of a file, the `teacher`'s card.
+        loaded: the file of weights that was loaded, whoever named it; the run folder writes it.
     """
 
     zoo: str
@@ -90,6 +111,7 @@ class Provenance:
     packages: Mapping[str, str]
     used: Mapping[str, Used]
     files: Mapping[str, str]
+    loaded: Loaded = NOT_YET
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json has it, beside the plan."""
@@ -159,7 +181,22 @@ def from_json(record: Mapping[str, Any]) -> Provenance:
             files={
                 str(name): _matching(_HASH, one) for name, one in record.get("files", {}).items()
             },
+            loaded=loaded_from_json(record),
         )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"plan.json is damaged: it says {error}."
+        raise Mismatch(message, hint="Restore the file, or start a new run.") from error
+
+
+def loaded_from_json(record: Mapping[str, Any]) -> Loaded:
+    """What plan.json says of the weights that were loaded; empty where it says nothing.
+
+    Raises:
+        Mismatch: a hash or a commit is none.
+    """
+    try:
+        told = record.get("loaded", NOT_YET.to_json())
+        return Loaded(_matching(_HASH, told["sha256"]), _matching(_COMMIT, told["commit"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"plan.json is damaged: it says {error}."
         raise Mismatch(message, hint="Restore the file, or start a new run.") from error

@@ -100,7 +100,7 @@ class Registry:
         defaults: settings that hold for every run unless its entry or command line says otherwise.
         entries: by name, sorted.
         problems: what is wrong with registry files that plugins ship, which are left out, and with
-            entries that extend what a plugin would have to ship, likewise.
+            entries that extend what a plugin would have to ship, or in a circle, likewise.
         left_out: the namespace of such a file, or the name of such an entry, and the reason.
     """
 
@@ -121,7 +121,7 @@ class Registry:
         if reason := self.reason(name):
             raise UnknownName(
                 f"There is no entry {name!r}; it may be in what was left out: {reason}",
-                hint="zoo plugins shows whose file it is: mend it, or tell its authors.",
+                hint="Mend that file, or tell its authors: zoo plugins shows whose it is.",
             )
         if len(name) > MAX_LENGTH or not re.fullmatch(
             rf"(?:{NAMESPACE}/)?{ENTRY_NAME.pattern}", name
@@ -148,7 +148,8 @@ def load(
 
     What a plugin ships stands under its namespace and extends its own or the built-in entries, as
     they were shipped: it can change no entry and no default of anybody else's, and no file of the
-    user's changes what it means. A faulty file costs that file alone.
+    user's changes what it means. A faulty file costs that file alone, and a circle of entries,
+    whosever it is, those in it and those that extend them.
 
     Args:
         file: what `--registry` names; the topmost layer.
@@ -170,13 +171,15 @@ def load(
 
 
 def _shipped_layers(base: Layer, files: Sequence[Shipped]) -> tuple[list[Layer], dict[str, str]]:
-    """The layers of the plugins' good files, and namespace → what is wrong with the others."""
+    """The layers of the plugins' good files; what of the others, and of entries, is left out."""
     layers: dict[str, list[Layer]] = {}
     left_out: dict[str, str] = {}
     for one in files:
         own = layers.setdefault(one.namespace, [])
         try:
-            own.append(_shipped(one, [base, *own]))
+            layer, circles = _shipped(one, [base, *own])
+            own.append(layer)
+            left_out |= circles
         except ZooError as error:
             before = left_out.get(one.namespace)
             left_out[one.namespace] = "\n".join(filter(None, [before, error.message]))
@@ -216,8 +219,8 @@ def _label(path: Path) -> str:
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
-def _shipped(file: Shipped, below: Sequence[Layer]) -> Layer:
-    """A plugin's file: its entries under its namespace, each whole by itself.
+def _shipped(file: Shipped, below: Sequence[Layer]) -> tuple[Layer, Mapping[str, str]]:
+    """A plugin's file: its entries under its namespace, each whole by itself; and those left out.
 
     Args:
         file: which.
@@ -244,8 +247,10 @@ def _shipped(file: Shipped, below: Sequence[Layer]) -> Layer:
     ]
     layer.entries = named
     merged = _merge([*below, layer])  # apart from all others, so that its faults stay its own
-    layer.entries = {name: _whole(merged.entries[name]) for name in named}
-    return layer
+    layer.entries = {
+        name: _whole(merged.entries[name]) for name in named if name not in merged.left_out
+    }
+    return layer, merged.left_out
 
 
 def _whole(entry: Entry) -> dict[str, Placed]:
@@ -297,7 +302,7 @@ def _merge(layers: Iterable[Layer], left_out: Mapping[str, str] | None = None) -
         chain, wrong = _chain(name, raw)
         if not wrong:
             entries[name] = _entry(chain, raw)
-        elif left_out is not None and _wants_plugin(chain, raw):
+        elif _is_round(chain, raw) or (left_out is not None and _wants_plugin(chain, raw)):
             out[name] = wrong[0]
         else:
             found += wrong
@@ -309,6 +314,11 @@ def _wants_plugin(chain: Sequence[str], raw: Mapping[str, Mapping[str, Placed]])
     """Whether a chain ends at a plugin's entry that is not there."""
     base = str(raw[chain[-1]]["extends"].value)
     return "/" in base and base not in raw
+
+
+def _is_round(chain: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> bool:
+    """Whether a chain ends at an entry that it has been at."""
+    return str(raw[chain[-1]]["extends"].value) in chain
 
 
 def _orphan(name: str, keys: Mapping[str, Placed], raw: Mapping[str, object]) -> str:
@@ -329,11 +339,18 @@ def _chain(name: str, raw: Mapping[str, dict[str, Placed]]) -> tuple[list[str], 
         if base not in raw:
             return chain, [f"{origin}: extends {base!r} is no entry{did_you_mean(base, raw)}"]
         if base in chain:
-            return chain, [f"{origin}: extends goes in a circle: {' > '.join([*chain, base])}"]
+            return chain, [_circle(chain[chain.index(base) :], raw)]
         if len(chain) == _MAX_CHAIN:
             return chain, [f"{origin}: extends goes through more than {_MAX_CHAIN} entries"]
         chain.append(base)
     return chain, []
+
+
+def _circle(names: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> str:
+    """That entries extend each other: one sentence, at whichever of them the circle was entered."""
+    first = names.index(min(names))
+    told = " > ".join([*names[first:], *names[:first], names[first]])
+    return f"{raw[names[first]]['extends'].origin}: extends goes in a circle: {told}"
 
 
 def _entry(chain: list[str], raw: Mapping[str, dict[str, Placed]]) -> Entry:

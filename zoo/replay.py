@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import caches, hot, observers, provenance, runfolder, stopping
+from zoo import caches, hot, observers, provenance, runfolder, stopping, weights
 from zoo.corridor import Run, begun_early, carry_out, write_data
 from zoo.draft import as_begun, check_plugins, prove, survey_data, told_of, unlike
 from zoo.ending import ending
-from zoo.errors import Mismatch
+from zoo.errors import Mismatch, ZooError
 from zoo.index import catalog
 from zoo.progress import Lines, Listener
 from zoo.provenance import Drift, install_line
@@ -156,6 +156,8 @@ def again(
     changed = unlike(split, dataset)
     if changed:
         drift.append(Drift(told_of(changed)))
+    if _same_plugins(plan):
+        drift += weights.drift(stood_on.loaded, plan, hears, pause)
     if drift and not accept:
         raise _refused(run, drift)
     for one in drift:
@@ -167,6 +169,15 @@ def again(
         drift=tuple(drift),
         accepted=accept,
     )
+
+
+def _same_plugins(plan: Plan) -> bool:
+    """Whether the installed components are the plan's; only then its weights may be looked at."""
+    try:
+        check_plugins(plan, catalog())
+    except ZooError:  # told or got over by `_installed`
+        return False
+    return True
 
 
 def _refused(run: Path, drift: Sequence[Drift]) -> Mismatch:

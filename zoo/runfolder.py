@@ -15,7 +15,13 @@ from zoo import inside, locks, provenance
 from zoo.errors import CannotCreate, InputMissing
 from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
-from zoo.provenance import MODEL, MODEL_CARD, card_hash  # noqa: F401 - names of the run folder too
+from zoo.provenance import (  # noqa: F401 - names of the run folder too
+    MODEL,
+    MODEL_CARD,
+    NOT_YET,
+    Loaded,
+    card_hash,
+)
 from zoo.spec import slug
 
 if TYPE_CHECKING:
@@ -39,8 +45,9 @@ _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
 #: what plan.json says of where a run happens: where its images lie, what it runs on
-_MAY_CHANGE = {"data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats"} | {
-    "resumed_with"
+_MAY_CHANGE = {
+    *("data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats", "loaded"),
+    "resumed_with",
 }
 
 
@@ -68,6 +75,7 @@ class RunFolder:
         observe: Sequence[str] = (),
         *,
         repeats: Mapping[str, object] | None = None,
+        loaded: Loaded = NOT_YET,
     ) -> None:
         """Everything that decides the run, what it was made with, and who observes it.
 
@@ -75,12 +83,14 @@ class RunFolder:
             plan: settled.
             observe: names of observers.
             repeats: the run that this one does again, and what differs from it.
+            loaded: the file of weights that it loaded, once that is known.
         """
         record = {
             **plan_to_json(plan),
             **provenance.of(plan, observe).to_json(),
             "observe": list(observe),
             **({"repeats": dict(repeats)} if repeats else {}),
+            **({"loaded": loaded.to_json()} if loaded.sha256 else {}),
         }
         write_json(self.place / PLAN, record)
 
@@ -100,6 +110,18 @@ class RunFolder:
     def repeats(self) -> dict[str, Any]:
         """The run that this one does again, and what differed then; empty for an original."""
         return dict(self.read(PLAN).get("repeats", {}))
+
+    def loaded(self) -> Loaded:
+        """The file of weights that the run loaded; empty where none is on record.
+
+        Raises:
+            Mismatch: what is on record is none.
+        """
+        return provenance.loaded_from_json(self.read(PLAN))
+
+    def note_loaded(self, loaded: Loaded) -> None:
+        """Put that file on record."""
+        self.write(PLAN, {**self.read(PLAN), "loaded": loaded.to_json()})
 
     def drift(self) -> list[str]:
         """What was not as it had been when the run began, each time that it went on."""

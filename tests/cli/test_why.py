@@ -28,6 +28,8 @@ CATALOG = Catalog(
         listed("timm/resnet18"),
         listed("acme/resnet18"),
         listed("acme/both"),
+        listed("acme/shared"),
+        listed("beta/shared"),
         listed("heads/linear", "head", ()),
         listed("heads/both", "head", ()),
         listed("losses/cekl", "loss", ()),
@@ -121,6 +123,41 @@ def test_an_entry_is_explained_through_its_spec(zoo: Zoo) -> None:
     assert code == 69  # the entry is there; the plugin of its backbone is not in this catalog
     assert "demo is an entry: efficientnet-lite/lite0+linear+cekl" in err
     assert "uv pip install zoo-efficientnet-lite" in err
+
+
+def test_a_name_that_several_have_and_nobody_owns_is_told_with_rule_and_holders(zoo: Zoo) -> None:
+    code, out, err = zoo("shared")
+    assert code == 69
+    lost = "a third party's component is written with its namespace"
+    assert out.splitlines() == [
+        "shared is no backbone",
+        f"  because  shared is acme/shared (zoo-acme 1.0) and beta/shared (zoo-beta 1.0): {lost}.",
+        (
+            "  rule     timm owns every bare name of a backbone that no table gives to another, "
+            "and has none"
+        ),
+        f"  not      acme/shared of zoo-acme 1.0: {lost}",
+        f"  not      beta/shared of zoo-beta 1.0: {lost}",
+        "  change   zoo prefer acme/shared or zoo prefer beta/shared",
+    ]
+    assert "Type acme/shared" in err
+    code, out, _ = zoo("shared", "--json")
+    assert code == 69
+    (record,) = json.loads(out)
+    assert record["rule"].startswith("timm owns every bare name of a backbone")
+    assert [one["name"] for one in record["losers"]] == ["acme/shared", "beta/shared"]
+
+
+def test_a_name_whose_owner_is_away_is_told_with_who_else_has_it(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = tuple(one for one in CATALOG.listed if one.namespace != "torchvision")
+    monkeypatch.setattr(why, "catalog", lambda: Catalog(rest))
+    code, out, err = zoo("resnet18")
+    assert code == 69
+    assert "  rule     torchvision owns the name, always, and has none\n" in out
+    assert "  not      timm/resnet18 of zoo-timm 1.0: torchvision owns the name, always\n" in out
+    assert "zoo-torchvision" in err
 
 
 def test_json_holds_the_same(zoo: Zoo) -> None:

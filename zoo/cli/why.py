@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +13,12 @@ from zoo.components import KINDS, Kind
 from zoo.errors import UnknownName
 from zoo.index import Catalog, catalog
 from zoo.misses import disabled_line, unknown_anywhere
-from zoo.names import Resolution, preferences, resolve
+from zoo.names import Resolution, preferences, resolve, unmet
 from zoo.owners import OWNERS
 from zoo.spec import Part, parse, parse_part
+
+if TYPE_CHECKING:
+    from zoo.index import Listed
 
 
 @click.command()
@@ -32,8 +36,9 @@ def command(*, name: str, wants_json: bool) -> None:
         (kind, part, _answer(found, kind, part))
         for kind, part in (_parts(spec) if spec else _kinds(found, parse_part(name)))
     ]
-    failures = [answer for _, _, answer in answers if isinstance(answer, UnknownName)]
-    if len(failures) == len(answers):
+    failures = [answer.error for _, _, answer in answers if isinstance(answer, Miss)]
+    told = any(isinstance(answer, Resolution) or answer.losers for _, _, answer in answers)
+    if not told:
         raise _all(failures)
     if wants_json:
         console.as_json([_record(*one) for one in answers])
@@ -42,7 +47,9 @@ def command(*, name: str, wants_json: bool) -> None:
             _print(*one)
         for source in found.disabled:
             console.note(f"Not looked at: {disabled_line(source)}.")
-    if failures and spec:  # of a single name, it is enough that one kind has it
+    if failures and (
+        spec or len(failures) == len(answers)
+    ):  # of a single name, it is enough that one kind has it
         raise _all(failures)
 
 
@@ -84,17 +91,38 @@ def _entry(found: Catalog, name: str) -> str:
     return entry.spec
 
 
-def _answer(found: Catalog, kind: Kind, part: Part) -> Resolution | UnknownName:
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A name that means nothing.
+
+    Args:
+        error: what a run would say.
+        rule: by which a bare name means nothing although others have it; else empty.
+        losers: those others, each with why it is not meant.
+    """
+
+    error: UnknownName
+    rule: str = ""
+    losers: tuple[tuple[Listed, str], ...] = ()
+
+
+def _answer(found: Catalog, kind: Kind, part: Part) -> Resolution | Miss:
+    prefer = preferences()
     try:
-        return resolve(found, kind, part, preferences())
-    except UnknownName as miss:
-        return miss
+        return resolve(found, kind, part, prefer)
+    except UnknownName as error:
+        if part.namespace or not found.named(kind, part.name):
+            return Miss(error)
+        return Miss(error, *unmet(found, kind, part, prefer))
 
 
-def _print(kind: Kind, part: Part, answer: Resolution | UnknownName) -> None:
-    if isinstance(answer, UnknownName):
+def _print(kind: Kind, part: Part, answer: Resolution | Miss) -> None:
+    if isinstance(answer, Miss):
         console.result(f"{part} is no {kind}")
-        console.result(f"  because  {answer.message}")
+        console.result(f"  because  {answer.error.message}")
+        if answer.rule:
+            console.result(f"  rule     {answer.rule}")
+        _print_losers(part, answer)
         return
     listed = answer.listed
     console.result(f"{part} is the {kind} {listed.full_name} of {listed.owner}")
@@ -103,6 +131,11 @@ def _print(kind: Kind, part: Part, answer: Resolution | UnknownName) -> None:
     if tag:
         console.result(f"  weights  {tag}{'' if part.tag else ' (the default)'}")
     console.result(f"  target   {listed.component.target}")
+    _print_losers(part, answer)
+
+
+def _print_losers(part: Part, answer: Resolution | Miss) -> None:
+    """Who else has the name, why it is not meant, and what makes it so."""
     for other, reason in answer.losers:
         console.result(f"  not      {other.full_name} of {other.owner}: {reason}")
     if answer.losers and not part.namespace:
@@ -115,11 +148,21 @@ def _tag(part: Part, answer: Resolution) -> str:
     return part.tag or (default.tag if default else "")
 
 
-def _record(kind: Kind, part: Part, answer: Resolution | UnknownName) -> dict[str, Any]:
+def _record(kind: Kind, part: Part, answer: Resolution | Miss) -> dict[str, Any]:
     asked = {"asked": str(part), "kind": kind}
-    if isinstance(answer, UnknownName):
-        missed = {"error": answer.message, "hint": answer.hint}
-        return asked | missed | {"suggestions": list(answer.suggestions)}
+    losers = [
+        {
+            "name": other.full_name,
+            "plugin": other.plugin,
+            "version": other.version,
+            "reason": reason,
+        }
+        for other, reason in answer.losers
+    ]
+    if isinstance(answer, Miss):
+        error = answer.error
+        missed = {"error": error.message, "hint": error.hint, "suggestions": [*error.suggestions]}
+        return asked | missed | {"rule": answer.rule, "losers": losers}
     listed = answer.listed
     return asked | {
         "name": listed.full_name,
@@ -128,13 +171,5 @@ def _record(kind: Kind, part: Part, answer: Resolution | UnknownName) -> dict[st
         "rule": answer.rule,
         "tag": _tag(part, answer),
         "target": listed.component.target,
-        "losers": [
-            {
-                "name": other.full_name,
-                "plugin": other.plugin,
-                "version": other.version,
-                "reason": reason,
-            }
-            for other, reason in answer.losers
-        ],
+        "losers": losers,
     }

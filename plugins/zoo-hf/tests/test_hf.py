@@ -17,6 +17,7 @@ import torch
 import transformers
 import zoo_hf
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from zoo_hf import hub
 from zoo_hf.build import build
 from zoo_hf.families import POOLING
@@ -222,7 +223,7 @@ def test_pixels_are_those_of_the_models_image_processor(
     processor = getattr(transformers, kind).from_pretrained(folder)
     theirs = processor(picture, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
     told = json.loads((folder / "preprocessor_config.json").read_text())
-    if flips_channels(told):
+    if flips_channels(told, {}):
         theirs = theirs[..., ::-1]
     assert ours.shape == theirs.shape
     step = 1 / 255 / min(recipe.std)
@@ -315,19 +316,22 @@ def test_weights_of_another_model_are_refused(saved: Callable[[str], Path]) -> N
 def hub_of(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Callable[[dict[str, Path]], None]]:
-    """A local server in the hub's place: ORG/NAME → folder."""
+    """A local server in the hub's place: ORG/NAME, or ORG/NAME@COMMIT → folder."""
     models: dict[str, Path] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            model, _, file = self.path.strip("/").partition("/resolve/main/")
-            place = models.get(model)
+            model, _, file = self.path.strip("/").partition("/resolve/")
+            revision, _, file = file.partition("/")
+            place = models.get(model if revision == "main" else f"{model}@{revision}")
             if place is None or not (place / file).is_file():
                 self.send_error(404)
                 return
             data = (place / file).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
+            if (place / ".commit").exists():
+                self.send_header("X-Repo-Commit", (place / ".commit").read_text())
             self.end_headers()
             self.wfile.write(data)
 
@@ -358,6 +362,42 @@ def test_a_model_of_the_hub_is_planned_fetched_and_trained(
     assert plan["weights"]["source"] == "hf-hub:google/vit-base-patch16-224"
     assert plan["backbone"]["component"]["weights"][0]["licence"] == "Apache-2.0"
     assert plan["preprocess"]["size"] == [32, 32]
+
+
+def test_a_model_is_pinned_to_the_commit_that_it_was_planned_with(
+    hub_of: Callable[[dict[str, Path]], None], saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    commit = 40 * "c"
+    model = shutil.copytree(saved("vit"), tmp_path / "model")
+    (model / ".commit").write_text(commit)
+    hub_of({"acme/net": model, f"acme/net@{commit}": model})
+    settings = {"train": "probe", "seed": 0, "backbone.model": "acme/net"}
+    run = zoo.run("hf/auto+linear+ce", "demo", out=tmp_path / "run", settings=settings)
+    plan = json.loads((run.folder / "plan.json").read_text())
+    assert plan["weights"]["source"] == f"hf-hub:acme/net@{commit}"
+    assert plan["loaded"]["commit"] == commit
+    other = shutil.copytree(saved("swin"), tmp_path / "other")
+    hub_of({"acme/net": other})  # the branch moved on; the commit is what it was
+    shutil.rmtree(tmp_path / "cache" / "weights")
+    again = zoo.repeat(run.folder, out=tmp_path / "again")
+    assert again.summary["repeats"]["drift"] == []
+    assert again.summary["val"] == run.summary["val"]
+
+
+def test_a_folder_whose_weights_were_swapped_is_drift(
+    saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = shutil.copytree(saved("vit"), tmp_path / "model")
+    settings = {"train": "probe", "seed": 0, "backbone.model": str(folder)}
+    run = zoo.run("hf/auto+linear+ce", "demo", out=tmp_path / "run", settings=settings)
+    weights = folder / "model.safetensors"
+    save_file({name: one + 1 for name, one in load_file(weights).items()}, weights)
+    with pytest.raises(zoo.ZooError, match=f"weights: {weights} is another file"):
+        zoo.repeat(run.folder, out=tmp_path / "again")
 
 
 def test_a_model_that_the_hub_does_not_have_cannot_be_had(

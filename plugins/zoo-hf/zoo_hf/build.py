@@ -77,7 +77,9 @@ def build(
         message = f"the configuration of {model} was not looked up"
         raise ValueError(message)
     with _quiet():
-        pooled = Pooled(json.loads(config), flipped=flips_channels(json.loads(processor or "{}")))
+        described = json.loads(config)
+        flipped = flips_channels(json.loads(processor or "{}"), vision(described))
+        pooled = Pooled(described, flipped=flipped)
     if weights is None:
         return pooled
 

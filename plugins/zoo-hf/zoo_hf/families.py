@@ -35,7 +35,6 @@ POOLING: dict[str, Pooling] = {
     "regnet": "pooler",
     "resnet": "pooler",
     "siglip_vision_model": "pooler",
-    "siglip2_vision_model": "pooler",
     "swin": "pooler",
     "swinv2": "pooler",
     "vit": "token",
@@ -48,6 +47,24 @@ LAYOUTS: dict[str, Literal["conv", "token"]] = dict.fromkeys(
     ),
     "conv",
 )  # fmt: skip
+#: model_type → the class of its image processor, where a file names none
+PROCESSORS: dict[str, str] = {
+    **dict.fromkeys(("beit", "data2vec-vision"), "Beit"),
+    **dict.fromkeys(("bit", "dinov2", "dinov2_with_registers", "focalnet", "hiera"), "Bit"),
+    **dict.fromkeys(("convnext", "convnextv2", "cvt", "regnet", "resnet"), "ConvNext"),
+    **dict.fromkeys(("ijepa", "swin", "swinv2", "vit", "vit_msn"), "ViT"),
+    **dict.fromkeys(("mobilevit", "mobilevitv2"), "MobileViT"),
+    "clip_vision_model": "CLIP",
+    "deit": "DeiT",
+    "levit": "Levit",
+    "mobilenet_v1": "MobileNetV1",
+    "mobilenet_v2": "MobileNetV2",
+    "poolformer": "PoolFormer",
+    "pvt_v2": "Pvt",
+    "siglip_vision_model": "Siglip",
+}
+#: where transformers, too, keeps which commit of the hub a configuration is of
+COMMIT = "_commit_hash"
 #: families of pairs of towers → the image tower's own
 _TOWERS = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
 

@@ -1,7 +1,8 @@
 """What a model on the hub is, read from its two JSON files: no torch, no transformers.
 
 The plan keeps both files' contents as options, so a resumed run and a finished model need no hub,
-and a model that changes there changes no run that was planned before.
+and a model that changes there changes no run that was planned before. With the configuration goes
+the commit that it is of, where the hub tells it: all other files are those of that commit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo
 from zoo_hf import CURATED
-from zoo_hf.families import LAYOUTS, vision
+from zoo_hf.families import COMMIT, LAYOUTS, vision
 from zoo_hf.processors import preprocess
 
 if TYPE_CHECKING:
@@ -41,25 +42,25 @@ def specify(component: zoo.Component, options: Mapping[str, object]) -> zoo.Comp
         raise ValueError(message)
     folder = _folder(model)
     config = _json(options.get("config")) or _looked_up(model, folder, CONFIG)
-    processor = _json(options.get("processor")) or _looked_up(model, folder, PROCESSOR)
+    name, _, revision = model.partition("@")
+    pinned = f"{name}@{config.get(COMMIT) or revision}".removesuffix("@")
+    processor = _json(options.get("processor")) or _looked_up(pinned, folder, PROCESSOR)
     family = vision(config)
     recipe, input_size = preprocess(processor, family)
-    source = f"file:{folder / WEIGHTS}" if folder else f"hf-hub:{model}"
-    licences = {name: licence for name, licence, _ in CURATED.values()}
+    source = f"file:{folder / WEIGHTS}" if folder else f"hf-hub:{pinned}"
+    licences = {listed: licence for listed, licence, _ in CURATED.values()}
     kept = {
         "model": model,
         "config": json.dumps(config, sort_keys=True),
         "processor": json.dumps(processor, sort_keys=True),
     }
-    named = {
-        name: replace(option, default=kept[name]) for name, option in component.options.items()
-    }
+    named = {key: replace(option, default=kept[key]) for key, option in component.options.items()}
     weights = zoo.Weights(
         tag=TAG,
         default=True,
         preprocess=recipe,
         source=source,
-        licence=licences.get(model.partition("@")[0], ""),
+        licence=licences.get(name, ""),
     )
     facts = zoo.Facts(input_size=input_size, layout=LAYOUTS.get(family["model_type"], "token"))
     return replace(component, options=named, weights=(weights,), facts=facts)
@@ -84,14 +85,15 @@ def _json(text: object) -> Json:
 
 
 def _looked_up(model: str, folder: Path | None, name: str) -> Json:
-    """A JSON file of the model, less what decides nothing."""
+    """A JSON file of the model, less what decides nothing; of the hub with its commit."""
+    source = f"hf-hub:{model}/{name}"
     if folder:
         file = folder / name
         if not file.is_file():
             message = f"{folder} has no {name}: is it a folder that save_pretrained wrote?"
             raise ValueError(message)
     else:
-        file = zoo.fetch_file(f"hf-hub:{model}/{name}", what=f"The files of {model}")
+        file = zoo.fetch_file(source, what=f"The files of {model}")
     try:
         found = json.loads(file.read_bytes())
     except ValueError as error:
@@ -100,4 +102,6 @@ def _looked_up(model: str, folder: Path | None, name: str) -> Json:
     if not isinstance(found, dict):
         message = f"{name} of {model} holds no JSON object"
         raise ValueError(message)  # noqa: TRY004 - a file's fault, not a caller's
-    return {key: value for key, value in found.items() if key not in _WORDS}
+    kept = {key: value for key, value in found.items() if key not in (*_WORDS, COMMIT)}
+    commit = "" if folder or name != CONFIG else zoo.fetched_commit(source)
+    return {**kept, COMMIT: commit} if commit else kept

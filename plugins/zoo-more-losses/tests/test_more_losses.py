@@ -44,6 +44,11 @@ def views_of(given: zoo.HeadOutput) -> Tensor:
     return given.view_logits
 
 
+def of(given: zoo.HeadOutput, views: list[int]) -> zoo.HeadOutput:
+    """These views of an output alone."""
+    return zoo.HeadOutput(given.logits, views_of(given)[:, views])
+
+
 def batch(target: Tensor = TARGET, weight: Tensor | None = None) -> zoo.Batch:
     return zoo.Batch(target, torch.arange(len(target)), 0, weight=weight)
 
@@ -54,8 +59,14 @@ def built(name: str, **options: Value) -> nn.Module:
     return getattr(import_module(module), attribute)(CONTEXT, **options)
 
 
+def terms(
+    name: str, given: zoo.HeadOutput, batch: zoo.Batch, **options: Value
+) -> dict[str, Tensor]:
+    return built(name, **options)(given, batch)
+
+
 def total(name: str, given: zoo.HeadOutput, batch: zoo.Batch, **options: Value) -> Tensor:
-    return torch.stack(list(built(name, **options)(given, batch).values())).sum()
+    return torch.stack(list(terms(name, given, batch, **options).values())).sum()
 
 
 def test_the_plugin_is_listed_without_torch() -> None:
@@ -131,6 +142,20 @@ def test_rdrop_is_half_of_the_papers_sum() -> None:
     )
     paper = F.nll_loss(one, TARGET) + F.nll_loss(other, TARGET) + 4 * both / 2
     torch.testing.assert_close(total("rdrop", given, batch(), alpha=4.0), paper / 2)
+
+
+def test_rdrop_treats_more_than_two_views_alike() -> None:
+    given = output(views=3)
+    found = terms("rdrop", given, batch(), alpha=4.0)
+    pairs = [
+        terms("rdrop", of(given, pair), batch(), alpha=4.0) for pair in ([0, 1], [0, 2], [1, 2])
+    ]
+    for name in ("ce", "kl"):
+        mean = torch.stack([one[name] for one in pairs]).mean()
+        torch.testing.assert_close(found[name], mean)
+    assert len({float(one["kl"].detach()) for one in pairs}) == 3
+    shuffled = terms("rdrop", of(given, [2, 0, 1]), batch(), alpha=4.0)
+    torch.testing.assert_close(shuffled["kl"], found["kl"])
 
 
 # What ties them together

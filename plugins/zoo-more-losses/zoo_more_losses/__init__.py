@@ -123,7 +123,7 @@ def zoo_losses() -> Iterator[zoo.Component]:
     yield zoo.Component(
         name="rdrop",
         target="zoo_more_losses.several:rdrop",
-        summary="Cross-entropy of both views, and agreement under dropout (R-Drop).",
+        summary="Cross-entropy of the views, and agreement under dropout (R-Drop).",
         options={"alpha": _factor(1.0, "factor of the divergence between two views")},
         needs=("view_logits",),
         views=2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,7 +44,10 @@ class Jsd(nn.Module):
 
 
 class RDrop(nn.Module):
-    """`mean_v CE(z_v, y) + alpha/4 · (KL(q_1 ‖ q_2) + KL(q_2 ‖ q_1))`: half of R-Drop's sum."""
+    """`mean_v CE(z_v, y) + alpha/4 · (KL(q_1 ‖ q_2) + KL(q_2 ‖ q_1))`: half of R-Drop's sum.
+
+    Of more than two views, the mean over all pairs, so that no view stands out.
+    """
 
     def __init__(self, alpha: float) -> None:
         """Keep the factor."""
@@ -51,7 +55,7 @@ class RDrop(nn.Module):
         self.alpha = alpha
 
     def forward(self, output: zoo.HeadOutput, batch: zoo.Batch) -> dict[str, Tensor]:
-        """`ce`, and `kl` (left out at alpha = 0), of the first two views; weighted means."""
+        """`ce`, of every view, and `kl` (left out at alpha = 0), of every pair; weighted means."""
         view_logits = _view_logits(output)
         samples, views, classes = view_logits.shape
         target = batch.target.float() if batch.target.is_floating_point() else batch.target
@@ -62,10 +66,11 @@ class RDrop(nn.Module):
         ).reshape(samples, views)
         terms = {"ce": weighted_mean(parts.mean(dim=1), batch.weight)}
         if self.alpha > 0:
-            one, other = view_logits[:, 0].log_softmax(-1), view_logits[:, -1].log_softmax(-1)
+            pairs = [*combinations(view_logits.log_softmax(-1).unbind(dim=1), 2)]
             # KL(a ‖ b) + KL(b ‖ a) = Σ (a - b)(log a - log b)
-            both = ((one.exp() - other.exp()) * (one - other)).sum(dim=-1)
-            terms["kl"] = self.alpha / 4 * weighted_mean(both, batch.weight)
+            both = [((one.exp() - two.exp()) * (one - two)).sum(dim=-1) for one, two in pairs]
+            mean = torch.stack(both).mean(dim=0)
+            terms["kl"] = self.alpha / 4 * weighted_mean(mean, batch.weight)
         return terms
 
 
@@ -78,6 +83,6 @@ def jsd(
 
 
 def rdrop(context: zoo.LossContext, *, alpha: float = 1.0) -> nn.Module:
-    """R-Drop (arXiv 2106.14448); the two views differ in dropout, and in augmentation."""
+    """R-Drop (arXiv 2106.14448); the views differ in dropout, and in augmentation."""
     del context
     return RDrop(alpha)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.tracking import MlflowClient
+from mlflow.utils.validation import _validate_metric_name
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from zoo_trackers import figures, mlflow, tensorboard
+from zoo_trackers.spelling import spelt
 
 import zoo
 
@@ -107,6 +113,20 @@ def test_a_watched_run_is_still_vouched_for(run: zoo.corridor.Run) -> None:
     assert zoo.load(run.folder).classes
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs lie beside each other: to make MLflow's database takes seconds."""
+    return tmp_path_factory.mktemp("shelf")
+
+
+@pytest.fixture
+def folder(shelf: Path, tmp_path: Path) -> Path:
+    """An empty run folder."""
+    found = shelf / tmp_path.name
+    found.mkdir()
+    return found
+
+
 def event(folder: Path) -> zoo.RunStart:
     return zoo.RunStart(folder, {"spec": "a+b+c", "settings": {"seed": {"value": 3}}})
 
@@ -124,9 +144,7 @@ def told(tracker: Any, folder: Path, epochs: list[int]) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("tracker", [mlflow, tensorboard], ids=["mlflow", "tensorboard"])
-def test_an_epoch_that_a_kill_lost_is_kept_once(tracker: Any, tmp_path: Path) -> None:  # noqa: ANN401
-    folder = tmp_path / "run"
-    folder.mkdir()
+def test_an_epoch_that_a_kill_lost_is_kept_once(tracker: Any, folder: Path) -> None:  # noqa: ANN401
     tracker.zoo_run_start(event(folder))
     told(tracker, folder, [1, 2, 3])
     tracker.zoo_run_end(zoo.RunEnd(folder, "stopped", None))
@@ -139,10 +157,104 @@ def test_an_epoch_that_a_kill_lost_is_kept_once(tracker: Any, tmp_path: Path) ->
     assert found == [(epoch, pytest.approx(1 / epoch)) for epoch in (1, 2, 3, 4)]
 
 
-def test_mlflow_calls_a_stopped_run_killed_and_a_failed_one_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tracker", [mlflow, tensorboard], ids=["mlflow", "tensorboard"])
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_kept_once(
+    tracker: Any,  # noqa: ANN401
+    folder: Path,
+) -> None:
+    tracker.zoo_run_start(event(folder))
+    told(tracker, folder, [1, 2])
+    gone = tracker._open.pop(folder)  # noqa: SLF001 - what a kill takes with it
+    if tracker is tensorboard:
+        gone[0].close()  # what was on the disk by then
+    (folder / "metrics.jsonl").write_text("")
+    tracker.zoo_run_start(event(folder))
+    told(tracker, folder, [1, 2, 3])
+    tracker.zoo_run_end(zoo.RunEnd(folder, "stopped", None))
+    found = (board if tracker is tensorboard else logged)(folder)["probe/loss"]
+    assert found == [(epoch, pytest.approx(1 / epoch)) for epoch in (1, 2, 3)]
+    if tracker is tensorboard:
+        place = folder / "trackers" / "tensorboard"
+        assert len([*place.iterdir()]) == 2
+        shown = plugin_event_accumulator.EventAccumulator(str(place)).Reload()  # its pages' reader
+        assert [len(shown.Tensors(tag)) for tag in ("plan/text_summary", "probe/loss")] == [1, 3]
+
+
+NAMES = (
+    "a%b", "café (1)", "cafe\u0301", "a:b", "a:25:b", "a/b", "a//b", "/a", "a/", "..", ".", "..b",
+    "a/../b", "a\n", "a", "A", "漢字", "\udcff", "a b", "a_b-c.d", "x" * 300, "x" * 301, "(" * 90,
+    "",
+)  # fmt: skip
+
+
+def test_classes_of_any_name_are_told_apart_in_mlflow(folder: Path) -> None:
+    mlflow.zoo_run_start(event(folder))
+    classes = {name: {"f1": number / 100} for number, name in enumerate(NAMES)}
+    record = {**line(1), "per_class": classes}
+    mlflow.zoo_epoch_end(zoo.EpochEnd(folder, record))
+    mlflow.zoo_run_end(zoo.RunEnd(folder, "stopped", None))
+    found = logged(folder)
+    assert len({spelt(name) for name in NAMES}) == len(NAMES)
+    for name, values in classes.items():
+        assert found[spelt(f"probe/per_class/{name}/f1")] == [(1, values["f1"])]
+    assert {"probe/loss", "probe/terms/ce", "probe/per_class/a_b-c.d/f1"} <= found.keys()
+    assert "probe/per_class/caf\u00e9 :28:1:29:/f1" in found
+    assert store(folder)[1].info.status == "KILLED"
+
+
+@given(st.text(max_size=12, alphabet="a:/.%2e5 é\n"), st.text(max_size=12, alphabet="a:/.%2e5 é\n"))
+def test_no_two_names_are_spelt_alike_and_mlflow_takes_each(one: str, other: str) -> None:
+    assert (spelt(one) == spelt(other)) == (one == other)
+    _validate_metric_name(spelt(one))
+
+
+def test_more_figures_than_mlflow_takes_at_once_are_all_written(folder: Path) -> None:
+    mlflow.zoo_run_start(event(folder))
+    classes = {f"class {number}": {"f1": 0.5} for number in range(1010)}
+    mlflow.zoo_epoch_end(zoo.EpochEnd(folder, {**line(1), "per_class": classes}))
+    mlflow.zoo_run_end(zoo.RunEnd(folder, "stopped", None))
+    assert len(store(folder)[1].data.metrics) == 1010 + len(figures.of_epoch(line(1)))
+
+
+@pytest.mark.parametrize("broken", ["log_batch", "log_artifact"])
+@pytest.mark.parametrize(
+    ("status", "theirs"), [("finished", "FINISHED"), ("stopped", "KILLED"), ("failed", "FAILED")]
+)
+def test_a_run_whose_figures_cannot_be_written_ends_in_mlflow_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, broken: str, status: str, theirs: str
+) -> None:
+    mlflow.zoo_run_start(event(folder))
+    monkeypatch.setattr(MlflowClient, broken, refuse)
+    summary = {"val": {"top1": 0.5}} if status == "finished" else None
+    if broken == "log_batch":
+        with pytest.raises(OSError, match="the disk is full"):
+            mlflow.zoo_epoch_end(zoo.EpochEnd(folder, line(1)))
+    with nullcontext() if summary is None else pytest.raises(OSError, match="the disk is full"):
+        mlflow.zoo_run_end(zoo.RunEnd(folder, status, summary))
+    assert store(folder)[1].info.status == theirs
+
+
+def refuse(*_given: object, **_more: object) -> None:
+    raise OSError("the disk is full")
+
+
+def test_a_run_that_cannot_begin_in_mlflow_has_failed_there_and_says_so_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_param", refuse)
+        with pytest.raises(OSError, match="the disk is full"):
+            mlflow.zoo_run_start(event(folder))
+    mlflow.zoo_epoch_end(zoo.EpochEnd(folder, line(1)))
+    mlflow.zoo_run_end(zoo.RunEnd(folder, "finished", {"val": {"top1": 0.5}}))
+    _, found = store(folder)
+    assert found.info.status == "FAILED"
+    assert found.data.metrics == {}
+
+
+def test_mlflow_calls_a_stopped_run_killed_and_a_failed_one_failed(folder: Path) -> None:
     for status, theirs in (("stopped", "KILLED"), ("failed", "FAILED")):
-        folder = tmp_path / status
-        folder.mkdir()
+        (folder / "trackers" / "mlflow.json").unlink(missing_ok=True)
         mlflow.zoo_run_start(event(folder))
         mlflow.zoo_run_end(zoo.RunEnd(folder, status, None))
         assert store(folder)[1].info.status == theirs

@@ -4,7 +4,8 @@ The store is the one that MLFLOW_TRACKING_URI names; without it, the SQLite file
 the run's folder, with artefacts in `mlartifacts`: `mlflow ui --backend-store-uri
 sqlite:///runs/mlflow.db` shows all runs below `runs`. The experiment is MLFLOW_EXPERIMENT_NAME, or
 `zoo`. The step is the number of the epoch in the run, from 1 on over all phases. A resumed run goes
-on in the MLflow run that it began.
+on in the MLflow run that it began. However a run ends, and whatever of it could not be written,
+MLflow is told that it ended.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import zoo
 from zoo_trackers import figures
+from zoo_trackers.spelling import spelt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +31,8 @@ RECORD = "mlflow.json"
 STORE, ARTIFACTS, EXPERIMENT = "mlflow.db", "mlartifacts", "zoo"
 #: what MLflow calls zoo's ends
 STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-#: MLflow's limit of a parameter's value, characters
-MOST = 6000
+#: MLflow's limit of a parameter's value, characters, and of metrics in a call
+MOST, BATCH = 6000, 1000
 
 
 @dataclass(slots=True)
@@ -64,22 +66,29 @@ def zoo_run_start(event: zoo.RunStart) -> None:
     client = MlflowClient(store)
     done = figures.epochs_before(event.folder)
     if known:
-        client.update_run(known["run"], status="RUNNING")
-        run, last = known["run"], _last_epoch(client, known["run"])
+        run = known["run"]
+        client.update_run(run, status="RUNNING")
     else:
         experiment = _experiment(client, event.folder)
-        run, last = client.create_run(experiment, run_name=event.folder.name).info.run_id, 0
-        for name, value in figures.settings(event.plan).items():
-            client.log_param(run, name, value[:MOST])
-        record.parent.mkdir(exist_ok=True)
-        record.write_text(json.dumps({"store": store, "run": run}), "utf-8")
-    _open[event.folder] = Tracked(client, run, done, last)
+        run = client.create_run(experiment, run_name=event.folder.name).info.run_id
+    try:
+        if not known:
+            record.parent.mkdir(exist_ok=True)
+            record.write_text(json.dumps({"store": store, "run": run}), "utf-8")
+            for name, value in figures.settings(event.plan).items():
+                client.log_param(run, spelt(name), value[:MOST])
+        _open[event.folder] = Tracked(client, run, done, _last_epoch(client, run))
+    except BaseException:
+        client.set_terminated(run, "FAILED")
+        raise
 
 
 @zoo.hookimpl
 def zoo_epoch_end(event: zoo.EpochEnd) -> None:
     """Write the figures of an epoch, unless a run that was killed has written the same before."""
-    tracked = _open[event.folder]
+    tracked = _open.get(event.folder)
+    if tracked is None:  # it could not begin, which was told then
+        return
     tracked.epoch += 1
     if tracked.epoch > tracked.known:
         _write(tracked, figures.of_epoch(event.record))
@@ -88,12 +97,16 @@ def zoo_epoch_end(event: zoo.EpochEnd) -> None:
 @zoo.hookimpl
 def zoo_run_end(event: zoo.RunEnd) -> None:
     """Write the finished model's figures and the report, and how the run ended."""
-    tracked = _open.pop(event.folder)
-    if event.summary is not None:
-        _write(tracked, figures.of_end(event.summary))
-        for name in ("summary.json", "report.html"):
-            tracked.client.log_artifact(tracked.run, str(event.folder / name))
-    tracked.client.set_terminated(tracked.run, STATUS.get(event.status, "FAILED"))
+    tracked = _open.pop(event.folder, None)
+    if tracked is None:
+        return
+    try:
+        if event.summary is not None:
+            _write(tracked, figures.of_end(event.summary))
+            for name in ("summary.json", "report.html"):
+                tracked.client.log_artifact(tracked.run, str(event.folder / name))
+    finally:
+        tracked.client.set_terminated(tracked.run, STATUS.get(event.status, "FAILED"))
 
 
 def _store(folder: Path) -> str:
@@ -124,5 +137,6 @@ def _write(tracked: Tracked, values: dict[str, float]) -> None:
     from mlflow.entities import Metric
 
     now = int(1000 * time.time())
-    metrics = [Metric(name, value, now, tracked.epoch) for name, value in values.items()]
-    tracked.client.log_batch(tracked.run, metrics=metrics)
+    metrics = [Metric(spelt(name), value, now, tracked.epoch) for name, value in values.items()]
+    for first in range(0, len(metrics), BATCH):
+        tracked.client.log_batch(tracked.run, metrics=metrics[first : first + BATCH])

@@ -7,6 +7,7 @@ from 1 on over all phases.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import zoo
@@ -27,9 +28,10 @@ def zoo_run_start(event: zoo.RunStart) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     done = figures.epochs_before(event.folder)
-    # What a killed run wrote after its checkpoint comes again: TensorBoard then drops the first.
+    # What a killed run wrote after its checkpoint comes again: TensorBoard then drops the first. Of
+    # one that had no checkpoint yet that is all, the plan too, which is of step 0.
     place = event.folder / figures.FOLDER / "tensorboard"
-    writer = SummaryWriter(str(place), purge_step=done + 1 if done else None)
+    writer = SummaryWriter(str(place), purge_step=done + 1 if done else 0)
     if not done:
         told = json.dumps(figures.settings(event.plan), indent=1)
         writer.add_text("plan", f"```json\n{told}\n```", 0)
@@ -39,6 +41,8 @@ def zoo_run_start(event: zoo.RunStart) -> None:
 @zoo.hookimpl
 def zoo_epoch_end(event: zoo.EpochEnd) -> None:
     """Write the figures of an epoch."""
+    if event.folder not in _open:  # it could not begin, which was told then
+        return
     writer, done = _open[event.folder]
     _open[event.folder] = (writer, done + 1)
     for name, value in figures.of_epoch(event.record).items():
@@ -48,7 +52,9 @@ def zoo_epoch_end(event: zoo.EpochEnd) -> None:
 @zoo.hookimpl
 def zoo_run_end(event: zoo.RunEnd) -> None:
     """Write the finished model's figures, and close the file."""
+    if event.folder not in _open:
+        return
     writer, done = _open.pop(event.folder)
-    for name, value in figures.of_end(event.summary or {}).items():
-        writer.add_scalar(name, value, done)
-    writer.close()
+    with closing(writer):
+        for name, value in figures.of_end(event.summary or {}).items():
+            writer.add_scalar(name, value, done)

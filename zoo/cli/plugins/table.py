@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from zoo import installer, registry
@@ -61,11 +62,14 @@ def show(*, wants_json: bool, retry: bool) -> None:
 
 
 def _left_out(found: Sequence[Offer]) -> Mapping[str, str]:
-    """Namespace → what is wrong with a registry file of the plugin, which is left out."""
+    """Namespace → what is wrong with files or entries of the plugin's that are left out."""
     if not any(offer.entries for offer in found):
         return {}
     shipped = assemble(found).entries_resources
-    return registry.load(shipped=shipped, own=False).left_out
+    reasons: dict[str, dict[str, None]] = defaultdict(dict)
+    for name, reason in registry.load(shipped=shipped, own=False).left_out.items():
+        reasons[name.partition("/")[0]][reason] = None
+    return {namespace: "\n".join(told) for namespace, told in reasons.items()}
 
 
 def _tell_collisions(found: Sequence[Offer]) -> None:
