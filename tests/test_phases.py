@@ -212,7 +212,7 @@ def test_phases_survive_json(train: str) -> None:
         assert PhasePlan.from_json(json.loads(json.dumps(phase.to_json()))) == phase
 
 
-@pytest.mark.parametrize(("epochs", "batch"), [(None, 128), (100, 128), (10, 64)])
+@pytest.mark.parametrize(("epochs", "batch"), [(None, 128), (100, 128), (25, 64), (10, 32), (1, 8)])
 def test_a_probe_of_few_epochs_takes_smaller_steps(epochs: int | None, batch: int) -> None:
     (probe,) = decided(1000, None, train="probe", epochs=epochs or "auto")
     assert probe.batch_size == batch
