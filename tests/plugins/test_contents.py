@@ -81,6 +81,35 @@ def test_a_checkout_is_hashed_as_the_wheel_that_is_made_of_it(
     assert contents.sha256(editable) != wheel
 
 
+def test_every_package_of_a_checkout_is_hashed_and_its_tests_are_not(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hot = {"zoo_pair_hot/__init__.py": "x = 1\n", "zoo_pair_more.py": "y = 1\n"}
+    files = {"zoo_pair/__init__.py": "", **hot}
+    info = site.add("zoo-pair", "1.0", {"pair": "zoo_pair"}, files)
+    wheel = contents.sha256(distribution("zoo-pair"))
+    source = tmp_path / "checkout"
+    for name, text in {**files, "tests/__init__.py": "", "conftest.py": "", "setup.py": ""}.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+        (site.folder / name).unlink(missing_ok=True)
+    for name in ("zoo_pair", "zoo_pair_hot"):
+        (site.folder / name).rmdir()
+    monkeypatch.syspath_prepend(source)
+    address = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(address))
+    (info / "RECORD").write_text("__editable__.zoo_pair.pth,,\n")
+    editable = distribution("zoo-pair")
+    assert contents.sha256(editable) == wheel
+    (source / "tests/__init__.py").write_text("changed = 1\n")
+    assert contents.sha256(editable) == wheel
+    seen = {wheel}
+    for name in hot:
+        (source / name).write_text("z = 2\n")
+        seen.add(contents.sha256(editable))
+    assert len(seen) == 3
+
+
 def test_a_distribution_without_files_has_no_hash(site: Site) -> None:
     info = site.add("zoo-empty", "1.0", {"empty": "zoo_empty"}, {})
     assert contents.sha256(distribution("zoo-empty")) == ""
