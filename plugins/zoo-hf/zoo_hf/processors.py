@@ -91,8 +91,8 @@ def preprocess(processor: Json, config: Json) -> tuple[zoo.Preprocess, tuple[int
 
 def flips_channels(processor: Json, config: Json) -> bool:
     """Whether the model wants blue, green, red, as MobileViT's alone do; arguments as above."""
-    flips = processor.get("do_flip_channel_order")
-    return _kind(processor, config) == "MobileViT" and (flips is None or bool(flips))
+    flips = bool(processor.get("do_flip_channel_order", True))
+    return flips and _kind(processor, config) == "MobileViT"
 
 
 def _kind(processor: Json, config: Json) -> str:
@@ -114,9 +114,8 @@ def _kind(processor: Json, config: Json) -> str:
 
 
 def _told(processor: Json, kind: str) -> Json:
-    """What the file says, over what its class does; a null says nothing."""
-    said = {name: value for name, value in processor.items() if value is not None}
-    return {**_ALL, **USUAL[kind], **said}
+    """What the file says, over what its class does; to transformers a null says none or no."""
+    return {**_ALL, **USUAL[kind], **processor}
 
 
 def _refuse_others(told: Json) -> None:
@@ -126,6 +125,9 @@ def _refuse_others(told: Json) -> None:
         "does not rescale, so it wants values of 0 to 255": not told["do_rescale"],
         "shifts what it rescales, which zoo's recipe cannot": told.get("rescale_offset"),
         "pads what it has made, which zoo's recipe cannot": told.get("do_pad"),
+        f"rescales by {told['rescale_factor']!r}, not a number": (
+            not isinstance(told["rescale_factor"], (int, float)) or not told["rescale_factor"] > 0
+        ),
         f"resizes by the filter {told['resample']!r}, which Pillow does not have": (
             told["resample"] not in _FILTERS
         ),
@@ -139,6 +141,7 @@ def _refuse_others(told: Json) -> None:
 def _resized(told: Json, kind: str) -> _Resized:
     resized = _size(told["size"], square=bool(told["default_to_square"]))
     height, width = resized.box
+    share = told.get("crop_pct")
     if kind == "Levit" and resized.shortest:
         return _shortest(int(_LEVIT * height))
     if kind == "ConvNext":
@@ -147,11 +150,23 @@ def _resized(told: Json, kind: str) -> _Resized:
             raise ValueError(message)
         # transformers rounds down, here and below.
         large = height >= _LARGE
-        return _squashed(height, width) if large else _shortest(int(height / told["crop_pct"]))
-    if kind == "PoolFormer":
-        sides = [int(side / told["crop_pct"]) for side in resized.box]
+        return _squashed(height, width) if large else _shortest(int(height / _share(share)))
+    if kind == "PoolFormer" and share is not None:
+        sides = [int(side / _share(share)) for side in resized.box]
         return _shortest(sides[0]) if height == width else _squashed(*sides)
     return resized
+
+
+def _share(share: object) -> float:
+    """Of the scaled image's side that is kept, above 0.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    if isinstance(share, (int, float)) and share > 0:
+        return float(share)
+    message = f"its image processor has the crop_pct {share!r}, which is no share"
+    raise ValueError(message)
 
 
 def _cropped(told: Json, kind: str, resized: _Resized) -> tuple[int, int]:
