@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.plugins import contents
+from zoo.plugins import contents, editable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,10 +75,10 @@ def test_a_checkout_is_hashed_as_the_wheel_that_is_made_of_it(
     address = {"url": source.as_uri(), "dir_info": {"editable": True}}
     (info / "direct_url.json").write_text(json.dumps(address))
     (info / "RECORD").write_text("__editable__.zoo_acme.pth,,\n")
-    editable = distribution("zoo-acme")
-    assert contents.sha256(editable) == wheel
+    worked_on = distribution("zoo-acme")
+    assert contents.sha256(worked_on) == wheel
     (source / "zoo_acme/net.py").write_text("x = 2\n")
-    assert contents.sha256(editable) != wheel
+    assert contents.sha256(worked_on) != wheel
 
 
 def test_every_package_of_a_checkout_is_hashed_and_its_tests_are_not(
@@ -99,15 +99,115 @@ def test_every_package_of_a_checkout_is_hashed_and_its_tests_are_not(
     address = {"url": source.as_uri(), "dir_info": {"editable": True}}
     (info / "direct_url.json").write_text(json.dumps(address))
     (info / "RECORD").write_text("__editable__.zoo_pair.pth,,\n")
-    editable = distribution("zoo-pair")
-    assert contents.sha256(editable) == wheel
+    worked_on = distribution("zoo-pair")
+    assert contents.sha256(worked_on) == wheel
     (source / "tests/__init__.py").write_text("changed = 1\n")
-    assert contents.sha256(editable) == wheel
+    assert contents.sha256(worked_on) == wheel
     seen = {wheel}
     for name in hot:
         (source / name).write_text("z = 2\n")
-        seen.add(contents.sha256(editable))
+        seen.add(contents.sha256(worked_on))
     assert len(seen) == 3
+
+
+def edit(file: Path) -> None:
+    file.write_text(file.read_text() + "edited = True\n")
+
+
+def two_packages(site: Site, source: Path, pointers: dict[str, str], *more: str) -> Distribution:
+    """zoo-two, editable, whose second package no entry point names."""
+    for name in ("zoo_two/__init__.py", "two_core/__init__.py", "two_core/net.py", *more):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("")
+    info = site.add("zoo-two", "1.0", {"two": "zoo_two"}, pointers)
+    address = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(address))
+    return distribution("zoo-two")
+
+
+def test_every_package_of_a_folder_that_is_worked_on_is_hashed(site: Site, tmp_path: Path) -> None:
+    source = tmp_path / "checkout"
+    beside = (
+        "tests/__init__.py",
+        "setup.py",
+        "docs/conf.py",
+        "notes/a.txt",
+        "two-words/__init__.py",
+    )
+    told = {"_two.pth": f"import os\n\n{source}\n"}
+    two = two_packages(site, source, told, "two_single.py", *beside)
+    before = contents.sha256(two)
+    wheel = {"zoo_two/__init__.py", "two_core/__init__.py", "two_core/net.py", "two_single.py"}
+    empty = hashlib.sha256(b"").hexdigest()
+    lines = "".join(f"{empty}  {name}\n" for name in sorted(wheel))
+    assert before == hashlib.sha256(lines.encode()).hexdigest(), "as of the wheel"
+    for name in beside:
+        edit(source / name)
+        assert contents.sha256(two) == before
+    for name in sorted(wheel):
+        edit(source / name)
+        assert contents.sha256(two) != before
+        before = contents.sha256(two)
+
+
+def test_the_table_of_setuptools_finder_names_the_packages(site: Site, tmp_path: Path) -> None:
+    source = tmp_path / "checkout"
+    more = ("single.py", "deep/space/__init__.py")
+    table = {
+        "zoo_two": "zoo_two",
+        "two_core": "two_core",
+        "single": "single",
+        "deep.space": "deep/space",
+    }
+    mapping = {name: str(source / path) for name, path in table.items()}
+    code = f"import never_imported\nMAPPING: dict[str, str] = {mapping!r}\nNAMESPACES = {{}}\n"
+    finder = {"__editable___zoo_two_1_0_finder.py": code}
+    two = two_packages(site, source, finder, *more)
+    assert {*editable.packages(two)} == set(table)
+    before = contents.sha256(two)
+    for name in ("zoo_two/__init__.py", "two_core/net.py", *more):
+        edit(source / name)
+        assert contents.sha256(two) != before
+        before = contents.sha256(two)
+
+
+def test_what_setuptools_left_in_a_checkout_names_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("zoo_old", "old_core", "unrelated"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    info = tmp_path / "zoo_old.egg-info"
+    info.mkdir()
+    (info / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: zoo-old\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[zoo]\nold = zoo_old\n")
+    (info / "top_level.txt").write_text("old_core\nzoo_old\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    old = distribution("zoo-old")
+    before = contents.sha256(old)
+    edit(tmp_path / "unrelated/__init__.py")
+    assert contents.sha256(old) == before
+    edit(tmp_path / "old_core/__init__.py")
+    assert contents.sha256(old) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("_two.pth", "/no/such/folder\n# a comment\n"),
+        ("__editable___two_finder.py", "MAPPING: dict[str, str] = ("),
+        ("__editable___two_finder.py", "MAPPING: dict[str, str] = {**stolen()}"),
+        ("__editable___two_finder.py", "MAPPING = [1]\n"),
+        ("__editable___two_finder.py", "MAPPING = {'two_core': 1}\n"),
+    ],
+)
+def test_where_a_pointer_leads_nowhere_what_lies_beside_the_entry_point_counts(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    source = tmp_path / "checkout"
+    two = two_packages(site, source, {name: text})
+    monkeypatch.syspath_prepend(source)
+    assert editable.packages(two) == {name: source / name for name in ("two_core", "zoo_two")}
 
 
 def test_a_distribution_without_files_has_no_hash(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from zoo.hooks import GROUP
 from zoo.installer import HOST
-from zoo.plugins.basis import files_of
-from zoo.plugins.distributions import is_editable, stamped_files
+from zoo.plugins import editable
+from zoo.plugins.distributions import is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 _MADE = re.compile(r"(^|/)(\.|__pycache__/)|(\.py[co]|~)$")
 #: what an installer writes of a distribution, which tells of the installation
 _OF_INSTALLER = re.compile(r"^[^/]+\.(dist-info|egg-info|data)/|^(\.\.|/)|\.(pth|egg-link)$")
-#: beside a project's packages, but no part of it: what setuptools' discovery passes over, too
-_NOT_INSTALLED = re.compile(
-    r"benchmarks?|build|ci|conftest|debian|dist|docs?|documentation|downloads?|examples?|fabfile"
-    r"|manpages|news|newsfragments|noxfile|packages|python|requirements|s?bin|scripts|setup"
-    r"|site_scons|spec|tasks|tests?|tools?|toxfile|utils?"
-)
 _SECRET = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
@@ -41,8 +35,8 @@ def sha256(distribution: Distribution) -> str:
     It is that of the lines that `sha256sum` would print of the files, sorted by their names
     relative to the folder of packages. The files are those of RECORD, less the metadata, read now:
     one that was edited after its installation counts as it is. Of an editable installation they are
-    those of the package that the entry point names and of the packages and modules beside it, but
-    for tests and the like, so that a checkout and a wheel of it are alike.
+    those of all its packages (see `zoo.plugins.editable`), so that a checkout and a wheel of it are
+    alike.
     """
     lines = [f"{_of_file(file)}  {name}\n" for name, file in sorted(_files(distribution))]
     return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest() if lines else ""
@@ -58,48 +52,22 @@ def _of_file(file: Path) -> str:
 
 def _files(distribution: Distribution) -> Iterable[tuple[str, Path]]:
     """Name and place of each file."""
-    found = [stamped_files(distribution, module) for module in _modules(distribution)]
-    if not found or None in found:
+    if is_recorded(distribution):
         named = [(one.as_posix(), Path(str(one.locate()))) for one in distribution.files or ()]
         named = [(name, file) for name, file in named if not _OF_INSTALLER.search(name)]
     else:
-        packages = [_of_package([Path(file) for file, *_ in files or ()]) for files in found]
-        named = [pair for package in packages for pair in package]
-    return {name: file for name, file in named if not _MADE.search(name)}.items()
+        places = editable.packages(distribution)
+        named = [one for name, place in places.items() for one in _of_package(name, place)]
+    return [(name, file) for name, file in named if not _MADE.search(name)]
 
 
-def _of_package(files: list[Path]) -> list[tuple[str, Path]]:
-    """Files of a package, or of a single module, named from the folder that it is in."""
-    folder = min((file.parent for file in files), key=lambda one: len(one.parts), default=Path())
-    if folder / "__init__.py" in files:
-        folder = folder.parent
-    return [(file.relative_to(folder).as_posix(), file) for file in files]
-
-
-def _modules(distribution: Distribution) -> set[str]:
-    """Top-level modules that its entry points name, and those beside them in an editable's source.
-
-    zoo itself has no entry point, and nothing beside it is part of it.
-    """
-    if (distribution.metadata["Name"] or "") == HOST:
-        return {"zoo"}
-    points = [point.value for point in distribution.entry_points if point.group == GROUP]
-    named = {point.partition(":")[0].partition(".")[0] for point in points}
-    if not is_editable(distribution):
-        return named
-    return named | {beside for module in named for beside in _beside(module)}
-
-
-def _beside(module: str) -> set[str]:
-    """Packages and modules in the folder of a module, less those that no project installs."""
-    files = [Path(file) for file, *_ in files_of(module)]
-    if not files:
-        return set()
-    top = min(files, key=lambda file: len(file.parts)).parent
-    folder = top.parent if top / "__init__.py" in files else top
-    found = [one.parent for one in folder.glob("*/__init__.py")] + [*folder.glob("*.py")]
-    names = {one.stem for one in found}
-    return {one for one in names if one.isidentifier() and not _NOT_INSTALLED.fullmatch(one)}
+def _of_package(name: str, place: Path) -> list[tuple[str, Path]]:
+    """Files of a package, or of a single module, named from the folder of packages on."""
+    above = name.replace(".", "/")
+    if place.is_file():
+        return [(f"{above}{place.suffix}", place)]
+    inner = [Path(folder, file) for folder, _, files in os.walk(place) for file in files]
+    return [(f"{above}/{file.relative_to(place).as_posix()}", file) for file in inner]
 
 
 def requirement(distribution: Distribution) -> str:

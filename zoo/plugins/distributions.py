@@ -226,8 +226,12 @@ def stamped_files(distribution: metadata.Distribution, module: str) -> basis.Fil
     RECORD holds the hash of every installed file, but there may be none, or it names only a pointer
     to a source folder (an editable install).
     """
-    recorded = distribution.read_text("RECORD") is not None and not is_editable(distribution)
-    return None if recorded else basis.files_of(module)
+    return None if is_recorded(distribution) else basis.files_of(module)
+
+
+def is_recorded(distribution: metadata.Distribution) -> bool:
+    """Whether its RECORD names all that is installed of it."""
+    return distribution.read_text("RECORD") is not None and not is_editable(distribution)
 
 
 def own_files() -> basis.Files | None:
