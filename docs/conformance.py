@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.testing import check_plugin, examine
-from zoo.testing.planned import COLD, HOT, OBSERVING
+from zoo.testing.planned import COLD, HOT, OBSERVING, SPECIFY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,10 @@ def main() -> None:
     page = [INTRODUCTION, "## The checks\n\n| check | holds | of |\n| --- | --- | --- |"]
     page += [f"| `{name}` | {words} | the plugin |" for name, words in COLD.items()]
     page.append(f"| `{OBSERVING}` | a run can be told to it, and is left as it was | an observer |")
+    page += [
+        f"| `{name}` | {words} | a backbone that options specify |"
+        for name, words in SPECIFY.items()
+    ]
     page += [f"| `{name}` | {words} | {', '.join(kinds)} |" for name, (kinds, words) in HOT.items()]
     page += _museum()
     page += _mutants()

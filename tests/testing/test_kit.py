@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-card, kit = (import_module(f"zoo.testing.{room}") for room in ("card", "kit"))
+card, children = (import_module(f"zoo.testing.{room}") for room in ("card", "children"))
 COLD_HALF = """
 import zoo
 @zoo.hookimpl
@@ -278,9 +278,9 @@ def test_a_card_is_kept_and_is_stale_for_other_files(
 
 def test_the_process_that_imports_torch_is_used_again() -> None:
     check_plugin("zoo-heads", without={"* heads/*": "once is enough"})
-    before = kit._server._process  # noqa: SLF001 - whether it is the same
+    before = children.HOT._process  # noqa: SLF001 - whether it is the same
     examine("zoo-losses", without={"* losses/cekl*": "one is enough"})
     examine("zoo-losses", without={"* losses/cekl*": "one is enough"})
-    after = kit._server._process  # noqa: SLF001 - likewise
+    after = children.HOT._process  # noqa: SLF001 - likewise
     assert after is not None
     assert before in (None, after)

@@ -30,6 +30,12 @@ COLD = {
     "requirements": "what it imports is declared, installed, and zoo's public door alone",
     "entries": "its registry files are there, parse, and name what it offers",
 }
+#: check of a backbone that its options specify → what it holds
+SPECIFY = {
+    "specify-light": "what looks options up is there, and imports no torch",
+    "specify": "looked up again, and with what was looked up, it is the same",
+    "specify-refuses": "options that name nothing are refused in words",
+}
 #: check of a component → (kinds, what it holds)
 HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "global-state": (KINDS, "import, build and use leave the process as it was"),
@@ -80,6 +86,8 @@ SECOND = frozenset({"unpickles"})
 LARGEST = 6_000_000
 #: backbones of one plugin that are checked in full
 SAMPLE = 6
+#: names of those that are not, in the sentence that says so
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +108,37 @@ class Listing:
 
 
 def plan(listing: Listing, sampled: Mapping[Kind, Sequence[Component]]) -> tuple[Check, ...]:
-    """Every check that is due: the plugin's, and all of the sampled components'."""
+    """Every check that is due: the plugin's, and all of the sampled components'.
+
+    Of the others each target and each `specify` is looked at once.
+    """
     checks = [Check(name) for name in COLD if name != "entries" or listing.entries]
     checks += [Check(OBSERVING, case=module) for module in listing.observers]
     for kind in KINDS:
-        for component in sampled.get(kind, ()):
+        chosen = sampled.get(kind, ())
+        for component in chosen:
             checks += _of(kind, f"{listing.namespace}/{component.name}", component)
+        checks += _of_the_others(kind, listing, chosen)
     return tuple(checks)
+
+
+def _of_the_others(kind: Kind, listing: Listing, chosen: Sequence[Component]) -> Iterator[Check]:
+    """That what components name is there, once for all that name the same."""
+    names = {one.name for one in chosen}
+    targets, lookups = {one.target for one in chosen}, set[str]()
+    for one in listing.components.get(kind, ()):
+        full_name = f"{listing.namespace}/{one.name}"
+        if one.target not in targets:
+            targets.add(one.target)
+            yield Check("target", full_name, "", kind)
+        if not one.specify:
+            continue
+        if one.specify not in lookups:
+            lookups.add(one.specify)
+            yield Check("specify-light", full_name, "", kind)
+        if one.name in names:
+            yield Check("specify", full_name, "", kind)
+        yield Check("specify-refuses", full_name, "", kind)
 
 
 def _of(kind: Kind, full_name: str, component: Component) -> Iterator[Check]:
@@ -167,24 +199,37 @@ def sample(
     are given, and only then.
     """
     offered = components.get("backbone", ())
-    backbones = [one for one in offered if not one.specify or one.name in given]
-    if len(backbones) <= count:
-        told = (
-            f"in full: {len(backbones)} of {len(offered)} backbones, since the others want options"
-        )
-        fewer = len(backbones) < len(offered)
-        return {**components, "backbone": backbones}, told if fewer else ""
+    waiting = [one for one in offered if one.specify and one.name not in given]
+    chosen = [one for one in offered if one not in waiting]
+    limit = ""
+    if len(chosen) > count:
+        chosen = _of_each_group(chosen, largest)[:count]
+        limit = f", of at most {largest:,} parameters"
+    told = [f"in full: {len(chosen)} of {len(offered)} backbones{limit}; the others by description"]
+    if waiting:
+        told.append(f"{_few(waiting)} if given what specifies it: --given {_spelling(waiting[0])}")
+    return {**components, "backbone": chosen}, (
+        "; ".join(told) if len(chosen) < len(offered) else ""
+    )
+
+
+def _of_each_group(backbones: Sequence[Component], largest: int) -> list[Component]:
     groups: dict[object, list[Component]] = defaultdict(list)
     for one in sorted(backbones, key=lambda one: hashlib.sha256(one.name.encode()).digest()):
         if (one.facts.params or 0) <= largest:
             groups[one.facts.layout, tuple(one.options)].append(one)
-    chosen: list[Component] = []
-    rounds = max(map(len, groups.values()), default=0)
-    for turn in range(rounds):
-        chosen += [group[turn] for _, group in sorted(groups.items(), key=str) if turn < len(group)]
-    chosen = chosen[:count]
-    told = (
-        f"in full: {len(chosen)} of {len(offered)} backbones, of at most {largest:,} parameters; "
-        "by their descriptions: all"
-    )
-    return {**components, "backbone": chosen}, told
+    ordered = [group for _, group in sorted(groups.items(), key=str)]
+    rounds = max(map(len, ordered), default=0)
+    return [group[turn] for turn in range(rounds) for group in ordered if turn < len(group)]
+
+
+def _few(components: Sequence[Component]) -> str:
+    """The first names, and how many there are more."""
+    shown = ", ".join(one.name for one in components[:_SHOWN])
+    more = len(components) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _spelling(component: Component) -> str:
+    """How an option of it is given; the first, for want of knowing which specifies it."""
+    return f"{component.name}:{next(iter(component.options), 'OPTION')}=VALUE"

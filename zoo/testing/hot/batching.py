@@ -10,19 +10,8 @@ from torch import nn
 
 from zoo.testing.hot.handling import HEAVY, mapped, on_meta, select, size_of
 from zoo.testing.hot.learning import weighted_sum
-from zoo.testing.hot.rig import (
-    CLOSE,
-    Backbone,
-    C,
-    Fault,
-    Head,
-    Loss,
-    N,
-    Rig,
-    check_finite,
-    near,
-    scale_of,
-)
+from zoo.testing.hot.rig import CLOSE, Backbone, C, Head, Loss, N, Rig, check_finite, near, scale_of
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

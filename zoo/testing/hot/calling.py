@@ -11,7 +11,8 @@ import torch
 from zoo.options import read
 from zoo.testing import state
 from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, NotApplicableError, Rig, check_finite
+from zoo.testing.hot.rig import Backbone, Head, Rig, check_finite
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

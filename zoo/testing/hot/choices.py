@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, NotApplicableError, Rig
+from zoo.testing.hot.rig import Backbone, Head, Rig
+from zoo.testing.outcomes import Fault, NotApplicableError
 from zoo.testing.planned import values
 
 if TYPE_CHECKING:

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from zoo.components import OUTPUT_PORTS
 from zoo.contracts import Batch, HeadOutput
-from zoo.testing.hot.rig import Fault, Rig
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from zoo.testing.hot.rig import Rig
 
 #: parameters of a head beyond which a value of an option is tried on the meta device alone
 HEAVY = 20_000_000

@@ -8,7 +8,8 @@ import torch
 
 from zoo.components import OUTPUT_PORTS
 from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import CLOSE, Fault, Head, check_finite, near, normal
+from zoo.testing.hot.rig import CLOSE, Head, check_finite, near, normal
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

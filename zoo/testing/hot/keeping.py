@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing import state
-from zoo.testing.hot.rig import Backbone, Fault, Outputs, Rig, check_equal, check_finite, seed_all
+from zoo.testing.hot.rig import Backbone, Outputs, Rig, check_equal, check_finite, seed_all
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, Outputs, Rig, check_finite, near, normal
+from zoo.testing.hot.rig import Backbone, Head, Outputs, Rig, check_finite, near, normal
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,17 +12,8 @@ from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 from zoo.components import EXTRA_PORTS, OUTPUT_PORTS
 from zoo.contracts import HeadOutput
 from zoo.testing.hot.handling import mapped, select
-from zoo.testing.hot.rig import (
-    CLOSE,
-    C,
-    Fault,
-    Loss,
-    N,
-    NotApplicableError,
-    check_finite,
-    near,
-    normal,
-)
+from zoo.testing.hot.rig import CLOSE, C, Loss, N, check_finite, near, normal
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

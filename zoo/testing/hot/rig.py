@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from zoo.components import FEATURE_PORTS, OUTPUT_PORTS, Component, Kind, Value, at
 from zoo.contracts import Batch, HeadContext, HeadOutput, LossContext
 from zoo.index import Listed, load_target
+from zoo.specify import specified
 from zoo.testing import state
+from zoo.testing.outcomes import Fault
 from zoo.testing.planned import edges
 
 if TYPE_CHECKING:
@@ -30,14 +32,6 @@ CLOSE = 2e-4
 Outputs = dict[str, Tensor]
 
 
-class Fault(Exception):
-    """What a check found wrong, in one sentence."""
-
-
-class NotApplicableError(Exception):
-    """Why a check has nothing to say of this component."""
-
-
 @dataclass
 class Rig:
     """One component under some values of its options.
@@ -47,6 +41,7 @@ class Rig:
         given: option values that are not the defaults.
         context: sizes that are not the usual ones.
         declared: as the plugin lists it, where its options specify it further.
+        specifying: those options, where they are not the defaults.
     """
 
     listed: Listed
@@ -54,6 +49,7 @@ class Rig:
     context: Mapping[str, Any] = field(default_factory=dict)
     prototypes: dict[int, nn.Module] = field(default_factory=dict)
     declared: Component | None = None
+    specifying: Mapping[str, Value] = field(default_factory=dict)
 
     kind: ClassVar[Kind]
 
@@ -84,10 +80,21 @@ class Rig:
         """The same component under other options or sizes."""
         return replace(
             self,
+            listed=self.listed if given is None else self._listed(given),
             given=self.given if given is None else given,
             context={**self.context, **context},
             prototypes={},
         )
+
+    def _listed(self, given: Mapping[str, Value]) -> Listed:
+        """Looked up anew where options specify the component, as for a run of its own."""
+        if self.declared is None:
+            return self.listed
+        defaults = {name: one.default for name, one in self.declared.options.items()}
+        options = {**defaults, **self.specifying, **given}
+        found, values = specified(self.declared, options, self.listed.full_name)
+        pinned = {name: replace(one, default=values[name]) for name, one in found.options.items()}
+        return replace(self.listed, component=replace(found, options=pinned))
 
     def variants(self) -> Iterator[Self]:
         """Under the defaults, and under each edge of each option."""

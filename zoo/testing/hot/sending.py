@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from zoo.testing.hot.rig import Fault, NotApplicableError, Rig, check_equal
+from zoo.testing.hot.rig import Rig, check_equal
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
