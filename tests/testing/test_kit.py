@@ -14,7 +14,17 @@ from zoo.errors import InputMissing, Unavailable, UsageError
 from zoo.plugins.distributions import sources
 from zoo.testing import Check, ContractBroken, Report, Result, check_plugin, examine
 from zoo.testing.hot.work import CHECKS
-from zoo.testing.planned import COLD, HOT, OBSERVING, Listing, plan, sample, values
+from zoo.testing.planned import (
+    COLD,
+    HOT,
+    OBSERVING,
+    SPECIFY,
+    TARGETS,
+    Listing,
+    plan,
+    sample,
+    values,
+)
 from zoo.testing.report import report_from_json
 
 if TYPE_CHECKING:
@@ -156,6 +166,11 @@ def test_every_hot_check_has_its_code_for_every_kind_that_is_due_to_it() -> None
         for kind in kinds:
             assert name in CHECKS[kind], (name, kind)
     assert {name for found in CHECKS.values() for name in found} <= {*HOT}
+
+
+def test_no_two_checks_share_a_name() -> None:
+    names = [*COLD, *HOT, *SPECIFY, OBSERVING, TARGETS]
+    assert len(set(names)) == len(names)
 
 
 def test_the_plan_follows_from_what_is_declared() -> None:

@@ -30,9 +30,11 @@ from zoo.testing.planned import (
     SAMPLE,
     SECOND,
     SPECIFY,
+    TARGETS,
     Listing,
     plan,
     sample,
+    unchecked,
 )
 from zoo.testing.report import Check, ContractBroken, Report, Result
 from zoo.testing.subject import located
@@ -153,7 +155,7 @@ class _Examination:
         self.without, self.given = without, given
         self.results: dict[Check, Result] = {}
         self.components: dict[Kind, Sequence[Component]] = {}
-        self.partial: tuple[str, ...] = ()
+        self.partial: Sequence[Component] = ()
 
     def report(self, count: int, largest: int) -> Report:
         """List, plan, check, tell."""
@@ -171,7 +173,7 @@ class _Examination:
             }
             self.given = typed(self.given, self.components, self.source.namespace)
             chosen, words = sample(self.components, count, largest, self.given)
-            self.partial = self._in_part(chosen)
+            self.partial = unchecked(self.components, chosen)
             observers = tuple(told[0]["observers"])
             listing = Listing(
                 self.source.namespace, self.components, tuple(record["entries"]), observers
@@ -187,7 +189,7 @@ class _Examination:
             planned=planned,
             results=tuple(self.results[check] for check in planned if check in self.results),
             sample=words,
-            partial=self.partial,
+            partial=tuple(f"{self.source.namespace}/{one.name}" for one in self.partial),
             versions=_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -229,19 +231,10 @@ class _Examination:
             status = "failed" if found else "passed"
             self._take(check, status, "; ".join(found[:3]) + more, time.perf_counter() - started)
 
-    def _in_part(self, chosen: Mapping[Kind, Sequence[Component]]) -> tuple[str, ...]:
-        """Components that are not checked in full."""
-        return tuple(
-            f"{self.source.namespace}/{one.name}"
-            for kind, found in self.components.items()
-            for one in found
-            if one not in chosen[kind]
-        )
-
     def _in_processes(self, wanted: Sequence[Check]) -> None:
         """Carry out the checks of what options specify; those that need torch, in two processes."""
         with tempfile.TemporaryDirectory(prefix="zoo-check-") as folder:
-            hot = [check for check in wanted if check.name in HOT or check.name == OBSERVING]
+            hot = [check for check in wanted if check.name in {*HOT, OBSERVING, TARGETS}]
             for server, checks in (
                 (LOOKUPS, [check for check in wanted if check.name in SPECIFY]),
                 (HOT_SERVER, [check for check in hot if check.name not in SECOND]),
@@ -288,6 +281,7 @@ class _Examination:
                 for number, one in enumerate(left)
             ],
             "given": self.given,
+            "targets": sorted({one.target for one in self.partial}),
             "results": str(folder / "results.jsonl"),
             "output": str(folder / "output.txt"),
             "folder": str(folder),

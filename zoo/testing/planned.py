@@ -56,13 +56,13 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "modes": (KINDS, "train and eval are honoured; eval changes and draws nothing"),
     "gradients": (KINDS, "gradients are finite and reach what decides the outputs"),
     "steps": (KINDS, "it can be trained step after step"),
+    "graphs": (KINDS, "no graph of a step that is over is kept"),
     "batch-of-one": (KINDS, "one image alone trains and predicts"),
     "autocast": (KINDS, "bfloat16 autocast stays near float32"),
     "in-place": (KINDS, "inputs are left as they were"),
     "device": (KINDS, "tensors follow the input's device"),
     "no-wait": (KINDS, "no step waits for a number from the device"),
-    "pickles": (KINDS, "it can be sent to another process"),
-    "unpickles": (KINDS, "and works there as here"),
+    "elsewhere": (KINDS, "built in another process, with its state dict, it answers the same"),
     "independence": (("backbone", "head"), "in eval, no image depends on its neighbours"),
     "image-size": (("backbone",), "images of another size give features of one width"),
     "unspoilt": (("backbone",), "without weights it starts at random"),
@@ -80,8 +80,10 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
 }
 #: check of a plugin that observes runs
 OBSERVING = "observers"
+#: check of a plugin of which not every component is checked in full
+TARGETS = "other-targets"
 #: checks that are carried out in a second fresh process, on what the first one left
-SECOND = frozenset({"unpickles"})
+SECOND = frozenset({"elsewhere"})
 #: the heaviest backbone that is checked in full, parameters
 LARGEST = 6_000_000
 #: backbones of one plugin that are checked in full
@@ -110,35 +112,43 @@ class Listing:
 def plan(listing: Listing, sampled: Mapping[Kind, Sequence[Component]]) -> tuple[Check, ...]:
     """Every check that is due: the plugin's, and all of the sampled components'.
 
-    Of the others each target and each `specify` is looked at once.
+    Of the others it is looked whether what they name is there.
     """
     checks = [Check(name) for name in COLD if name != "entries" or listing.entries]
     checks += [Check(OBSERVING, case=module) for module in listing.observers]
     for kind in KINDS:
-        chosen = sampled.get(kind, ())
-        for component in chosen:
+        for component in sampled.get(kind, ()):
             checks += _of(kind, f"{listing.namespace}/{component.name}", component)
-        checks += _of_the_others(kind, listing, chosen)
-    return tuple(checks)
+    return (*checks, *_of_the_others(listing, sampled))
 
 
-def _of_the_others(kind: Kind, listing: Listing, chosen: Sequence[Component]) -> Iterator[Check]:
-    """That what components name is there, once for all that name the same."""
-    names = {one.name for one in chosen}
-    targets, lookups = {one.target for one in chosen}, set[str]()
-    for one in listing.components.get(kind, ()):
-        full_name = f"{listing.namespace}/{one.name}"
-        if one.target not in targets:
-            targets.add(one.target)
-            yield Check("target", full_name, "", kind)
+def _of_the_others(
+    listing: Listing, sampled: Mapping[Kind, Sequence[Component]]
+) -> Iterator[Check]:
+    """That what other components name is there, and what can be known of looking them up."""
+    if unchecked(listing.components, sampled):
+        yield Check(TARGETS)
+    lookups = set[str]()
+    for one in listing.components.get("backbone", ()):
         if not one.specify:
             continue
+        full_name = f"{listing.namespace}/{one.name}"
         if one.specify not in lookups:
             lookups.add(one.specify)
-            yield Check("specify-light", full_name, "", kind)
-        if one.name in names:
-            yield Check("specify", full_name, "", kind)
-        yield Check("specify-refuses", full_name, "", kind)
+            yield Check("specify-light", full_name, "", "backbone")
+        if one in sampled.get("backbone", ()):
+            yield Check("specify", full_name, "", "backbone")
+        yield Check("specify-refuses", full_name, "", "backbone")
+
+
+def unchecked(
+    components: Mapping[Kind, Sequence[Component]], sampled: Mapping[Kind, Sequence[Component]]
+) -> list[Component]:
+    """Components that are not checked in full."""
+    full = {(kind, one.name) for kind, found in sampled.items() for one in found}
+    return [
+        one for kind, found in components.items() for one in found if (kind, one.name) not in full
+    ]
 
 
 def _of(kind: Kind, full_name: str, component: Component) -> Iterator[Check]:

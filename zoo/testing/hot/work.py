@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo.components import component_from_json
 from zoo.index import Listed
 from zoo.testing import outcomes
-from zoo.testing.hot import backbones, common, heads, losses, sending, watching
+from zoo.testing.hot import backbones, calling, common, heads, losses, sending, watching
 from zoo.testing.hot.rig import RIGS, Rig
 from zoo.testing.outcomes import Fault
-from zoo.testing.planned import OBSERVING
+from zoo.testing.planned import OBSERVING, TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,8 +61,12 @@ def _do(check: Mapping[str, str], rigs: dict[str, Rig], order: Mapping[str, Any]
         module = ".".join(filter(None, (order["plugin"]["module"], check["case"])))
         watching.observers(module, folder)
         return
+    if check["name"] == TARGETS:
+        calling.targets(order["targets"])
+        return
     component = f"{check['kind']}:{check['component']}"
     if component not in rigs:
+        rigs.clear()  # the one before is done with
         rigs[component] = _rig(check, order)
     rig = rigs[component]
     if check["name"] in sending.CHECKS:
