@@ -129,3 +129,20 @@ def test_what_is_left_out_wants_a_reason(zoo: Zoo, asked: list[object]) -> None:
     assert asked == [("heads", {"builds x a=1": "too large"})]
     code, _, err = zoo("plugins", "check", "heads", "--without", "ports")
     assert (code, "it wants CHECK=REASON" in err) == (2, True)
+
+
+def test_what_specifies_a_backbone_is_given_by_its_name_for_one_plugin(
+    zoo: Zoo, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def examine(_: str, **more: object) -> Report:
+        given.append(more["given"])
+        return GOOD
+
+    monkeypatch.setattr(check_command, "examine", examine)
+    assert zoo("plugins", "check", "hf", "--given", "hf/auto:model=./folder")[0] == 0
+    assert given == [{"hf/auto": {"model": "./folder"}}]
+    code, _, err = zoo("plugins", "check", "--given", "hf/auto:model=./folder")
+    assert (code, "Name the plugin." in err) == (2, True)
+    assert config.exists()

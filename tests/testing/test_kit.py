@@ -14,14 +14,24 @@ from zoo.errors import InputMissing, Unavailable, UsageError
 from zoo.plugins.distributions import sources
 from zoo.testing import Check, ContractBroken, Report, Result, check_plugin, examine
 from zoo.testing.hot.work import CHECKS
-from zoo.testing.planned import COLD, HOT, OBSERVING, Listing, plan, sample, values
+from zoo.testing.planned import (
+    COLD,
+    HOT,
+    OBSERVING,
+    SPECIFY,
+    TARGETS,
+    Listing,
+    plan,
+    sample,
+    values,
+)
 from zoo.testing.report import report_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-card, kit = (import_module(f"zoo.testing.{room}") for room in ("card", "kit"))
+card, children = (import_module(f"zoo.testing.{room}") for room in ("card", "children"))
 COLD_HALF = """
 import zoo
 @zoo.hookimpl
@@ -158,6 +168,11 @@ def test_every_hot_check_has_its_code_for_every_kind_that_is_due_to_it() -> None
     assert {name for found in CHECKS.values() for name in found} <= {*HOT}
 
 
+def test_no_two_checks_share_a_name() -> None:
+    names = [*COLD, *HOT, *SPECIFY, OBSERVING, TARGETS]
+    assert len(set(names)) == len(names)
+
+
 def test_the_plan_follows_from_what_is_declared() -> None:
     options = {
         "a": zoo.Option(type="bool", default=True),
@@ -278,9 +293,9 @@ def test_a_card_is_kept_and_is_stale_for_other_files(
 
 def test_the_process_that_imports_torch_is_used_again() -> None:
     check_plugin("zoo-heads", without={"* heads/*": "once is enough"})
-    before = kit._server._process  # noqa: SLF001 - whether it is the same
+    before = children.HOT._process  # noqa: SLF001 - whether it is the same
     examine("zoo-losses", without={"* losses/cekl*": "one is enough"})
     examine("zoo-losses", without={"* losses/cekl*": "one is enough"})
-    after = kit._server._process  # noqa: SLF001 - likewise
+    after = children.HOT._process  # noqa: SLF001 - likewise
     assert after is not None
     assert before in (None, after)

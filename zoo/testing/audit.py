@@ -21,29 +21,34 @@ _OWN = ("__pycache__", os.devnull, "/proc/", "/dev/shm/")  # noqa: S108 - not wr
 _SCRATCH = tempfile.gettempdir()
 
 #: where events go while something listens; an audit hook cannot be taken off
-_listening: list[list[str]] = []
+_listening: list[tuple[list[str], bool]] = []
 _hooked = False
 
 
 @contextmanager
-def listening() -> Iterator[list[str]]:
-    """The list that fills with what the block reached for, in words."""
+def listening(*, reads: bool = False) -> Iterator[list[str]]:
+    """The list that fills with what the block reached for, in words.
+
+    Args:
+        reads: whether opening a file for reading counts, too.
+    """
     global _hooked  # noqa: PLW0603 - one hook for the process, and it stays
     if not _hooked:
         sys.addaudithook(_hear)
         _hooked = True
     found: list[str] = []
-    _listening.append(found)
+    listener = found, reads
+    _listening.append(listener)
     try:
         yield found
     finally:
-        _listening.remove(found)
+        _listening[:] = [one for one in _listening if one is not listener]
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
     if not _listening:
         return
-    told = ""
+    told, read = "", ""
     if event in _NETWORK:
         told = f"reached for the network ({event})"
     elif event in _PROGRAMS:
@@ -52,12 +57,14 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
         path, _, flags = arguments
         if isinstance(flags, int) and flags & _WRITES and _is_foreign(path):
             told = f"opened {path} for writing"
+        elif isinstance(path, str) and not any(part in path for part in _OWN):
+            read = f"opened {path}"
     elif event in {"os.mkdir", "os.remove", "os.rename"} and _is_foreign(arguments[0]):
         told = f"changed the disk ({event} of {arguments[0]})"
-    if told:
-        for found in _listening:
-            if told not in found:
-                found.append(told)
+    for found, reads in _listening:
+        words = told or (read if reads else "")
+        if words and words not in found:
+            found.append(words)
 
 
 def _is_foreign(path: object) -> bool:

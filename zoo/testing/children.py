@@ -14,12 +14,12 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.plugins.children import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zoo.plugins.distributions import Source
 
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 _START = 120.0
 #: characters of a child's own output that are told
 _TAIL = 400
+
+
+class Ended(NamedTuple):
+    """How a child ended that did not end in order.
+
+    Args:
+        words: the signal or the exit code, or that its time was over.
+        tail: the end of what it printed, behind a colon, or nothing.
+    """
+
+    words: str
+    tail: str = ""
 
 
 def listings(source: Source, path: Sequence[str], limit: float) -> list[dict[str, Any]]:
@@ -38,8 +50,40 @@ def listings(source: Source, path: Sequence[str], limit: float) -> list[dict[str
     A process that crashed, or took more than `limit` seconds, gives `{"died": words}`.
     """
     with tempfile.TemporaryDirectory(prefix="zoo-listing-") as folder:
-        children = [_Listing(source, path, Path(folder), seed) for seed in _SEEDS]
-        return [child.told(limit) for child in children]
+        orders = [_listing(source, path, Path(folder), seed) for seed in _LISTING]
+        servers = [server for server, _ in _LISTING.values()]
+        for server, order in zip(servers, orders, strict=True):
+            server.send(order)  # so both are at work at the same time
+        return [
+            _listed(server.outcome(order, limit), Path(order["results"]))
+            for server, order in zip(servers, orders, strict=True)
+        ]
+
+
+def _listing(source: Source, path: Sequence[str], folder: Path, seed: str) -> dict[str, Any]:
+    """The order of one listing."""
+    home = folder / seed
+    home.mkdir()
+    _, environment_of = _LISTING[seed]
+    return {
+        "module": source.module,
+        "distribution": source.distribution,
+        "path": [*path],
+        "cwd": str(home),
+        "environment": environment_of() | {"PYTHONHASHSEED": seed, "HOME": str(home)},
+        "results": str(folder / f"{seed}.json"),
+        "output": str(folder / f"{seed}.txt"),
+    }
+
+
+def _listed(ended: Ended | None, file: Path) -> dict[str, Any]:
+    if file.exists():
+        return dict(json.loads(file.read_bytes()))
+    if ended is None:
+        return {"died": "it ended the process (exit code 0)"}
+    if not ended.words.startswith("it "):
+        return {"died": f"it ended the process ({ended.words}){ended.tail}"}
+    return {"died": f"{ended.words} to be imported and asked"}
 
 
 def _bare() -> dict[str, str]:
@@ -52,44 +96,6 @@ def _bare() -> dict[str, str]:
 def _usual() -> dict[str, str]:
     """The environment of this process, in which the GPUs can be seen."""
     return {name: one for name, one in environment().items() if name != "CUDA_VISIBLE_DEVICES"}
-
-
-#: hash seed → the environment beside it
-_SEEDS = {"1": _usual, "4242": _bare}
-
-
-class _Listing:
-    """One process that lists."""
-
-    def __init__(self, source: Source, path: Sequence[str], folder: Path, seed: str) -> None:
-        home = folder / seed
-        home.mkdir()
-        self._file, self._output = folder / f"{seed}.json", folder / f"{seed}.txt"
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - an installed plugin's module
-                [
-                    *(sys.executable, "-P", "-m", "zoo.testing.listing"),
-                    *(source.module, self._file, source.distribution),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=home,
-                env=_SEEDS[seed]()
-                | {"PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": seed, "HOME": str(home)},
-                start_new_session=True,
-            )
-
-    def told(self, limit: float) -> dict[str, Any]:
-        try:
-            code = self._process.wait(limit)
-        except subprocess.TimeoutExpired:
-            _kill(self._process.pid)
-            self._process.wait()
-            return {"died": f"it took more than {limit:g} s to be imported and asked"}
-        if self._file.exists():
-            return dict(json.loads(self._file.read_bytes()))
-        return {"died": f"it ended the process ({_ended(code)}){_tail(self._output)}"}
 
 
 def _kill(group: int) -> None:
@@ -111,51 +117,73 @@ def _tail(output: Path) -> str:
 
 
 class Server:
-    """A process that has imported torch, and forks a child for each order.
+    """A process that forks a child for each order; see `zoo.testing.forking`.
 
     It is started at the first order and ends with this process.
     """
 
-    def __init__(self) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self, module: str, environment_of: Callable[[], dict[str, str]] = environment
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            module: what it runs.
+            environment_of: gives the environment that it starts in.
+        """
+        self._module, self._environment_of = module, environment_of
         self._process: subprocess.Popen[str] | None = None
         self._said: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
-    def carry_out(self, order: Mapping[str, Any], limit: float) -> str:
-        """Have a child carry out an order; how it ended, in words, or empty if it did so in order.
+    def carry_out(self, order: Mapping[str, Any], limit: float) -> Ended | None:
+        """Have a child carry out an order, and wait for it: `send`, then `outcome`."""
+        self.send(order)
+        return self.outcome(order, limit)
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Have a child begin with an order.
 
         Args:
-            order: see `zoo.testing.hot.work.carry_out`; `output` is where its own output goes.
-            limit: seconds without a new line in the order's `results` until it is killed.
+            order: `output` is where the child's own output goes, `results` the file that grows as
+                it gets on, `cwd` its folder; the rest is for the server's module to know.
         """
         process = self._running()
         assert process.stdin is not None  # noqa: S101 - for the type checker
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
+
+    def outcome(self, order: Mapping[str, Any], limit: float) -> Ended | None:
+        """How the child ended that carries out the order that was sent; None if it did so in order.
+
+        Args:
+            order: as it was sent.
+            limit: seconds without anything new in its `results` until the child is killed.
+        """
         child = self._next(_START)
         if child is None:
             self.close()
-            return "the process that imports torch ended"
+            return Ended("the process that forks it ended")
         code = self._ended_child(Path(order["results"]), limit)
         if code is None:
             _kill(child)
             late = self._next(_START)  # how the killed one ended
             if late is None:
                 self.close()
-            return f"it took more than {limit:g} s"
+            return Ended(f"it took more than {limit:g} s")
         if not hasattr(os, "fork"):
             self.close()
-        return f"{_ended(code)}{_tail(Path(order['output']))}" if code else ""
+        return Ended(_ended(code), _tail(Path(order["output"]))) if code else None
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self._said = queue.SimpleQueue()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "zoo.testing.hot.server"],
+            self._process = subprocess.Popen(  # noqa: S603 - one of our own modules
+                [sys.executable, "-P", "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=environment() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=self._environment_of()
+                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
             atexit.register(self.close)
             listener = threading.Thread(
@@ -205,3 +233,18 @@ def _listen(process: subprocess.Popen[str], said: queue.SimpleQueue[int | None])
         for line in process.stdout:
             said.put(int(line))
     said.put(None)
+
+
+def _seeded(seed: str, environment_of: Callable[[], dict[str, str]]) -> Server:
+    return Server("zoo.testing.listing", lambda: environment_of() | {"PYTHONHASHSEED": seed})
+
+
+#: hash seed → the server whose children list under it, and the environment beside it
+_LISTING = {
+    seed: (_seeded(seed, environment_of), environment_of)
+    for seed, environment_of in {"1": _usual, "4242": _bare}.items()
+}
+#: for the checks of what options specify, which need no torch
+LOOKUPS = Server("zoo.testing.lookups")
+#: for the checks that need torch
+HOT = Server("zoo.testing.hot.server")

@@ -19,8 +19,23 @@ from typing import TYPE_CHECKING, Any
 from zoo.components import Component, Kind, Value, component_from_json, to_json
 from zoo.errors import UsageError
 from zoo.testing import cold
-from zoo.testing.children import Server, listings
-from zoo.testing.planned import COLD, HOT, LARGEST, OBSERVING, SAMPLE, SECOND, Listing, plan, sample
+from zoo.testing.children import HOT as HOT_SERVER
+from zoo.testing.children import LOOKUPS, Server, listings
+from zoo.testing.given import typed
+from zoo.testing.planned import (
+    COLD,
+    HOT,
+    LARGEST,
+    OBSERVING,
+    SAMPLE,
+    SECOND,
+    SPECIFY,
+    TARGETS,
+    Listing,
+    plan,
+    sample,
+    unchecked,
+)
 from zoo.testing.report import Check, ContractBroken, Report, Result
 from zoo.testing.subject import located
 
@@ -35,8 +50,6 @@ LIMIT = 120.0
 _DEATHS = 5
 #: whose versions a report states
 _VERSIONS = ("zoo-registry", "torch", "timm", "torchvision")
-
-_server = Server()
 
 
 def check_plugin(
@@ -67,14 +80,15 @@ def check_plugin(
         limit: seconds that a check may take, and each of the two listings.
         given: name of a backbone that its options specify → those options, as
             `{"auto": {"model": "tests/tiny"}}`. Without them such a backbone is checked by its
-            description alone.
+            description alone, as the report says.
 
     Returns:
         The report, with the number of checks by how they ended.
 
     Raises:
         ContractBroken: an `AssertionError`: a check failed, or was planned and not carried out.
-        UsageError: there is no such plugin, or `without` has no reason or meets no check.
+        Unavailable: there is no such plugin.
+        UsageError: `without` has no reason or meets no check, or `given` names what there is not.
     """
     report = examine(
         plugin, without=without, sample=sample, largest=largest, limit=limit, given=given
@@ -107,7 +121,8 @@ def examine(
         The report, whose `ok` tells whether the contract is kept.
 
     Raises:
-        UsageError: there is no such plugin, or `without` has no reason or meets no check.
+        Unavailable: there is no such plugin.
+        UsageError: `without` has no reason or meets no check, or `given` names what there is not.
     """
     with located(plugin) as (source, path), _on_path(path):
         examination = _Examination(source, path, limit, without or {}, given or {})
@@ -140,6 +155,7 @@ class _Examination:
         self.without, self.given = without, given
         self.results: dict[Check, Result] = {}
         self.components: dict[Kind, Sequence[Component]] = {}
+        self.partial: Sequence[Component] = ()
 
     def report(self, count: int, largest: int) -> Report:
         """List, plan, check, tell."""
@@ -155,7 +171,9 @@ class _Examination:
                 kind: tuple(component_from_json(one) for one in found)
                 for kind, found in record["components"].items()
             }
+            self.given = typed(self.given, self.components, self.source.namespace)
             chosen, words = sample(self.components, count, largest, self.given)
+            self.partial = unchecked(self.components, chosen)
             observers = tuple(told[0]["observers"])
             listing = Listing(
                 self.source.namespace, self.components, tuple(record["entries"]), observers
@@ -163,7 +181,7 @@ class _Examination:
             planned = plan(listing, chosen)
             wanted = self._wanted(planned)
             self._cold(cold.Told(self.source, self.path, told, self.components), wanted)
-            self._hot([check for check in wanted if check.name in HOT or check.name == OBSERVING])
+            self._in_processes(wanted)
         return Report(
             distribution=self.source.distribution,
             version=self.source.version,
@@ -171,6 +189,7 @@ class _Examination:
             planned=planned,
             results=tuple(self.results[check] for check in planned if check in self.results),
             sample=words,
+            partial=tuple(f"{self.source.namespace}/{one.name}" for one in self.partial),
             versions=_versions(),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -212,26 +231,31 @@ class _Examination:
             status = "failed" if found else "passed"
             self._take(check, status, "; ".join(found[:3]) + more, time.perf_counter() - started)
 
-    def _hot(self, wanted: list[Check]) -> None:
-        """Carry out the checks that need torch, in a first process and then in another."""
+    def _in_processes(self, wanted: Sequence[Check]) -> None:
+        """Carry out the checks of what options specify; those that need torch, in two processes."""
         with tempfile.TemporaryDirectory(prefix="zoo-check-") as folder:
-            for second in (False, True):
-                self._in_children(
-                    [check for check in wanted if (check.name in SECOND) is second], Path(folder)
-                )
+            hot = [check for check in wanted if check.name in {*HOT, OBSERVING, TARGETS}]
+            for server, checks in (
+                (LOOKUPS, [check for check in wanted if check.name in SPECIFY]),
+                (HOT_SERVER, [check for check in hot if check.name not in SECOND]),
+                (HOT_SERVER, [check for check in hot if check.name in SECOND]),
+            ):
+                self._in_children(server, checks, Path(folder))
 
-    def _in_children(self, left: list[Check], folder: Path) -> None:
+    def _in_children(self, server: Server, left: list[Check], folder: Path) -> None:
         """Each check that ends its process has failed; the next process goes on behind it."""
         for _ in range(_DEATHS):
             if not left:
                 return
-            died = _server.carry_out(self._order(left, folder), self.limit)
+            died = server.carry_out(self._order(left, folder), self.limit)
             begun = self._read(left, folder / "results.jsonl")
             if died and begun is not None:
-                self._take(begun, "failed", f"it ended the process: {died}")
+                words = f"it ended the process: {died.words}{died.tail}"
+                self._take(begun, "failed", words)
             left = [check for check in left if check not in self.results]
 
     def _order(self, left: Sequence[Check], folder: Path) -> dict[str, Any]:
+        """What a child is told; `zoo.testing.outcomes` says what it writes into `results`."""
         (folder / "results.jsonl").unlink(missing_ok=True)
         tried = {(check.kind, check.component.rpartition("/")[2]) for check in left}
         return {
@@ -257,9 +281,11 @@ class _Examination:
                 for number, one in enumerate(left)
             ],
             "given": self.given,
+            "targets": sorted({one.target for one in self.partial}),
             "results": str(folder / "results.jsonl"),
             "output": str(folder / "output.txt"),
             "folder": str(folder),
+            "cwd": str(Path.cwd()),
         }
 
     def _read(self, left: Sequence[Check], file: Path) -> Check | None:

@@ -1,6 +1,7 @@
 """One plugin's cold half, imported and asked in a process of its own, under observation.
 
-`python -m zoo.testing.listing MODULE FILE DISTRIBUTION`: what was seen goes as JSON into FILE.
+`python -m zoo.testing.listing`: forks a child for each order; what was seen goes as JSON into the
+order's `results`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import os
 import pickle
 import sys
 import time
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import hooks
 from zoo.components import component_from_json, to_json
 from zoo.plugins.child import survey
-from zoo.testing import audit, state
+from zoo.testing import audit, forking, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def observe(module: str, distribution: str) -> dict[str, Any]:
@@ -88,6 +89,17 @@ def _altered(module: object) -> list[str]:
     return wrong
 
 
+def carry_out(order: Mapping[str, Any]) -> None:
+    """Observe what the order names: `module`, `distribution`; `environment`, `path`; `results`."""
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    if hasattr(time, "tzset"):
+        time.tzset()
+    sys.path[:] = order["path"]
+    invalidate_caches()
+    found = observe(order["module"], order["distribution"])
+    Path(order["results"]).write_text(json.dumps(found), "utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(observe(sys.argv[1], sys.argv[3])), "utf-8")
-    os._exit(0)  # at once: threads and exit handlers that the plugin left behind may never end
+    forking.serve(carry_out)

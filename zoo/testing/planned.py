@@ -30,6 +30,12 @@ COLD = {
     "requirements": "what it imports is declared, installed, and zoo's public door alone",
     "entries": "its registry files are there, parse, and name what it offers",
 }
+#: check of a backbone that its options specify → what it holds
+SPECIFY = {
+    "specify-light": "what looks options up is there, and imports no torch",
+    "specify": "looked up again, and with what was looked up, it is the same",
+    "specify-refuses": "options that name nothing are refused in words",
+}
 #: check of a component → (kinds, what it holds)
 HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "global-state": (KINDS, "import, build and use leave the process as it was"),
@@ -50,13 +56,13 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
     "modes": (KINDS, "train and eval are honoured; eval changes and draws nothing"),
     "gradients": (KINDS, "gradients are finite and reach what decides the outputs"),
     "steps": (KINDS, "it can be trained step after step"),
+    "graphs": (KINDS, "no graph of a step that is over is kept"),
     "batch-of-one": (KINDS, "one image alone trains and predicts"),
     "autocast": (KINDS, "bfloat16 autocast stays near float32"),
     "in-place": (KINDS, "inputs are left as they were"),
     "device": (KINDS, "tensors follow the input's device"),
     "no-wait": (KINDS, "no step waits for a number from the device"),
-    "pickles": (KINDS, "it can be sent to another process"),
-    "unpickles": (KINDS, "and works there as here"),
+    "elsewhere": (KINDS, "built in another process, with its state dict, it answers the same"),
     "independence": (("backbone", "head"), "in eval, no image depends on its neighbours"),
     "image-size": (("backbone",), "images of another size give features of one width"),
     "unspoilt": (("backbone",), "without weights it starts at random"),
@@ -74,12 +80,16 @@ HOT: dict[str, tuple[tuple[Kind, ...], str]] = {
 }
 #: check of a plugin that observes runs
 OBSERVING = "observers"
+#: check of a plugin of which not every component is checked in full
+TARGETS = "other-targets"
 #: checks that are carried out in a second fresh process, on what the first one left
-SECOND = frozenset({"unpickles"})
+SECOND = frozenset({"elsewhere"})
 #: the heaviest backbone that is checked in full, parameters
 LARGEST = 6_000_000
 #: backbones of one plugin that are checked in full
 SAMPLE = 6
+#: names of those that are not, in the sentence that says so
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +110,45 @@ class Listing:
 
 
 def plan(listing: Listing, sampled: Mapping[Kind, Sequence[Component]]) -> tuple[Check, ...]:
-    """Every check that is due: the plugin's, and all of the sampled components'."""
+    """Every check that is due: the plugin's, and all of the sampled components'.
+
+    Of the others it is looked whether what they name is there.
+    """
     checks = [Check(name) for name in COLD if name != "entries" or listing.entries]
     checks += [Check(OBSERVING, case=module) for module in listing.observers]
     for kind in KINDS:
         for component in sampled.get(kind, ()):
             checks += _of(kind, f"{listing.namespace}/{component.name}", component)
-    return tuple(checks)
+    return (*checks, *_of_the_others(listing, sampled))
+
+
+def _of_the_others(
+    listing: Listing, sampled: Mapping[Kind, Sequence[Component]]
+) -> Iterator[Check]:
+    """That what other components name is there, and what can be known of looking them up."""
+    if unchecked(listing.components, sampled):
+        yield Check(TARGETS)
+    lookups = set[str]()
+    for one in listing.components.get("backbone", ()):
+        if not one.specify:
+            continue
+        full_name = f"{listing.namespace}/{one.name}"
+        if one.specify not in lookups:
+            lookups.add(one.specify)
+            yield Check("specify-light", full_name, "", "backbone")
+        if one in sampled.get("backbone", ()):
+            yield Check("specify", full_name, "", "backbone")
+        yield Check("specify-refuses", full_name, "", "backbone")
+
+
+def unchecked(
+    components: Mapping[Kind, Sequence[Component]], sampled: Mapping[Kind, Sequence[Component]]
+) -> list[Component]:
+    """Components that are not checked in full."""
+    full = {(kind, one.name) for kind, found in sampled.items() for one in found}
+    return [
+        one for kind, found in components.items() for one in found if (kind, one.name) not in full
+    ]
 
 
 def _of(kind: Kind, full_name: str, component: Component) -> Iterator[Check]:
@@ -167,24 +209,37 @@ def sample(
     are given, and only then.
     """
     offered = components.get("backbone", ())
-    backbones = [one for one in offered if not one.specify or one.name in given]
-    if len(backbones) <= count:
-        told = (
-            f"in full: {len(backbones)} of {len(offered)} backbones, since the others want options"
-        )
-        fewer = len(backbones) < len(offered)
-        return {**components, "backbone": backbones}, told if fewer else ""
+    waiting = [one for one in offered if one.specify and one.name not in given]
+    chosen = [one for one in offered if one not in waiting]
+    limit = ""
+    if len(chosen) > count:
+        chosen = _of_each_group(chosen, largest)[:count]
+        limit = f", of at most {largest:,} parameters"
+    told = [f"in full: {len(chosen)} of {len(offered)} backbones{limit}; the others by description"]
+    if waiting:
+        told.append(f"{_few(waiting)} if given what specifies it: --given {_spelling(waiting[0])}")
+    return {**components, "backbone": chosen}, (
+        "; ".join(told) if len(chosen) < len(offered) else ""
+    )
+
+
+def _of_each_group(backbones: Sequence[Component], largest: int) -> list[Component]:
     groups: dict[object, list[Component]] = defaultdict(list)
     for one in sorted(backbones, key=lambda one: hashlib.sha256(one.name.encode()).digest()):
         if (one.facts.params or 0) <= largest:
             groups[one.facts.layout, tuple(one.options)].append(one)
-    chosen: list[Component] = []
-    rounds = max(map(len, groups.values()), default=0)
-    for turn in range(rounds):
-        chosen += [group[turn] for _, group in sorted(groups.items(), key=str) if turn < len(group)]
-    chosen = chosen[:count]
-    told = (
-        f"in full: {len(chosen)} of {len(offered)} backbones, of at most {largest:,} parameters; "
-        "by their descriptions: all"
-    )
-    return {**components, "backbone": chosen}, told
+    ordered = [group for _, group in sorted(groups.items(), key=str)]
+    rounds = max(map(len, ordered), default=0)
+    return [group[turn] for turn in range(rounds) for group in ordered if turn < len(group)]
+
+
+def _few(components: Sequence[Component]) -> str:
+    """The first names, and how many there are more."""
+    shown = ", ".join(one.name for one in components[:_SHOWN])
+    more = len(components) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _spelling(component: Component) -> str:
+    """How an option of it is given; the first, for want of knowing which specifies it."""
+    return f"{component.name}:{next(iter(component.options), 'OPTION')}=VALUE"

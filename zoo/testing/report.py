@@ -75,7 +75,8 @@ class Report:
         fingerprint: of its files and of what they stand on; another one makes the report stale.
         planned: all checks that what it declares asks for, in order, fixed before any was run.
         results: what came of them.
-        sample: what was not checked in full, in words; empty when all was.
+        sample: what was not checked in full, in words, and how it would be; empty when all was.
+        partial: names of these components, with the namespace.
         versions: distribution → version, of what it was checked with.
         date: UTC, ISO 8601.
     """
@@ -86,6 +87,7 @@ class Report:
     planned: tuple[Check, ...]
     results: tuple[Result, ...]
     sample: str = ""
+    partial: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
 
@@ -112,11 +114,15 @@ class Report:
 
     @property
     def figure(self) -> str:
-        """`64 checks` where all is well, else `62 of 64`; what does not apply is not counted."""
+        """`64 checks` where all is well, else `62 of 64`; what does not apply is not counted.
+
+        Components that were not checked in full are: `8 checks, 14 in part`.
+        """
         aside = {"not applicable", "opted out"}
         wanted = len(self.planned) - sum(one.status in aside for one in self.results)
         passed = self.counts.get("passed", 0)
-        return f"{passed} checks" if self.ok else f"{passed} of {wanted}"
+        checks = f"{passed} checks" if self.ok else f"{passed} of {wanted}"
+        return f"{checks}, {len(self.partial)} in part" if self.partial else checks
 
     def lines(self) -> Iterable[str]:
         """What is wrong, one check after the other, below one line with the counts."""
@@ -155,5 +161,6 @@ def report_from_json(record: dict[str, Any]) -> Report:
     return Report(
         planned=tuple(Check(**one) for one in record["planned"]),
         results=tuple(Result(**one) for one in results),
+        partial=tuple(record.get("partial", ())),  # a report of before had none
         **parts,
     )

@@ -268,6 +268,17 @@ def _torch(torch: Any) -> dict[str, _Look]:  # noqa: ANN401 - a module
                 for name, value in zip(("enabled", "benchmark", "deterministic"), was, strict=True)
             ],
         ),
+        **{
+            f"torch's switch of {name}": _Look(
+                getattr(torch.backends.cuda, f"{name}_sdp_enabled"),
+                getattr(torch.backends.cuda, f"enable_{name}_sdp"),
+            )
+            for name in ("flash", "mem_efficient", "math", "cudnn")
+        },
+        "torch's fast path of attention": _Look(
+            torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
+        ),
+        "torch's switch of mkldnn": _Look(lambda: torch.backends.mkldnn.enabled),
         "torch's global module hooks": _Look(
             lambda: [
                 len(getattr(modules, name))

@@ -1,4 +1,4 @@
-"""First-party components, each with one line of the contract changed; `control_*` with none.
+"""Components of zoo's own, each with one line of the contract changed; `control_*` with none.
 
 A mutant is called `CHECK__WHAT`, after the check that must catch it. Its code is the function of
 its name in the module of its kind, such as `zoo_mutants_head`; what of its description differs
@@ -21,13 +21,13 @@ BASES = {
         "needs": ("logits",),
         "weighted": True,
     },
-    # a small model of timm's, on small images
+    # the net of `zoo.testing`
     "backbone": {
         "provides": ("features",),
-        "facts": zoo.Facts(params=99_196, features=256, input_size=(64, 64), layout="conv"),
+        "facts": zoo.Facts(params=392, features=8, input_size=(32, 32), layout="conv"),
     },
 }
-CATALOG = "package:zoo_timm/catalog.json"
+CATALOG = "package:zoo_losses/ce.py"
 CHANGES = {
     "head": {
         "control": {},
@@ -69,8 +69,10 @@ CHANGES = {
         "no_reach__network": {},
         "device__made_on_cpu": {},
         "no_wait__item": {},
-        "pickles__lambda": {},
-        "unpickles__forgets": {},
+        "elsewhere__process": {},
+        "gradients__first_view": {},
+        "global_state__fast_path": {},
+        "global_state__flash": {},
         "independence__centres": {},
         "logits__softmax": {},
         "convex__relu": {"convex": True},
@@ -95,18 +97,26 @@ CHANGES = {
         "extremes__hides_nan": {},
         "convex__wave": {"convex": True},
         "steps__memory": {},
+        "graphs__kept": {},
+        "graphs__queue": {},
+        "weights__deaf_to_shares": {},
+        "samples__coupled_shares": {},
+        "samples__coupled_later": {},
         "state_dict__loose_parameter": {},
         "in_place__cools": {},
     },
     "backbone": {
         "control": {},
-        "facts__params": {"facts": zoo.Facts(params=99_197, input_size=(64, 64))},
-        "facts__layout": {"facts": zoo.Facts(layout="token", input_size=(64, 64))},
-        "ports__width": {"facts": zoo.Facts(features=255, input_size=(64, 64))},
-        "ports__map": {"facts": zoo.Facts(input_size=(64, 64))},
-        "memory_format__view": {"facts": zoo.Facts(input_size=(64, 64))},
-        "image_size__grows": {"facts": zoo.Facts(input_size=(64, 64))},
+        "facts__params": {"facts": zoo.Facts(params=393, input_size=(32, 32))},
+        "facts__layout": {"facts": zoo.Facts(layout="token", input_size=(32, 32))},
+        "ports__width": {"facts": zoo.Facts(features=7, input_size=(32, 32))},
+        "ports__map": {"facts": zoo.Facts(input_size=(32, 32))},
+        "memory_format__view": {"facts": zoo.Facts(input_size=(32, 32))},
+        "image_size__grows": {"facts": zoo.Facts(input_size=(32, 32))},
         "unspoilt__constant": {},
+        "option_effect__kept": {
+            "options": {"width": zoo.Option(type="int", default=8, minimum=1, maximum=64)}
+        },
         "weights_file__ignored": {},
         "weights_errors__not_strict": {},
         "published__other_hash": {
@@ -116,7 +126,7 @@ CHANGES = {
                     default=True,
                     source=CATALOG,
                     sha256="0" * 64,
-                    preprocess=zoo.Preprocess(size=(64, 64), resize=(64, 64)),
+                    preprocess=zoo.Preprocess(size=(32, 32), resize=(32, 32)),
                 ),
             )
         },

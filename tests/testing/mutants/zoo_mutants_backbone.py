@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-import zoo_timm.build
 from torch import nn
 
 import zoo
+from zoo.testing.hot import tiny
 
 
 def net(weights=None):
-    return zoo_timm.build.build("test_efficientnet", weights)
+    return tiny.net(weights)
 
 
 def backbone_control(weights):
@@ -22,19 +22,17 @@ backbone_published__other_hash = backbone_control
 
 
 class Shaped(nn.Module):
-    """The backbone less its pooling."""
+    """The backbone with another pooling."""
 
     def __init__(self, how, weights):
         super().__init__()
         self.how = how
-        inner = net()
-        inner.global_pool = nn.Identity()
-        self.inner = inner
+        self.inner = net()
         if weights is not None:
             zoo.load_weights(self, weights)
 
     def forward(self, images):
-        features = self.inner(images)
+        features = self.inner.patches(images).relu()
         if self.how == "map":
             return features
         if self.how == "grows":
@@ -61,6 +59,12 @@ def backbone_unspoilt__constant(weights):
         with torch.no_grad():
             for one in module.parameters():
                 one.fill_(0.01)
+    return module
+
+
+def backbone_option_effect__kept(weights, *, width=8):
+    module = net(weights)
+    module.width = width
     return module
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import warnings
 from dataclasses import replace
@@ -231,31 +232,30 @@ def head_no_reach__network(context, *, dropout=0.0):
     return linear(context, dropout)
 
 
-class Lambda(Around):
+class OfThisProcess(Around):
     def __init__(self, inner):
         super().__init__(inner)
-        self.twice = lambda one: 2 * one
+        generator = torch.Generator().manual_seed(os.getpid())
+        size = inner.classifier.out_features
+        self.register_buffer("noise", torch.rand(size, generator=generator), persistent=False)
+
+    def after(self, output, *_):
+        return replace(output, logits=output.logits + self.noise)
 
 
-class Forgets(Around):
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        with torch.no_grad():
-            self.inner.classifier.weight.zero_()
+class FirstViewAlone(Around):
+    def before(self, features):
+        return (torch.cat([features[:, :1], features[:, 1:].detach()], 1),)
 
-    def __deepcopy__(self, memo):
-        twin = type(self)(
-            linear(
-                zoo.HeadContext(
-                    features=self.inner.classifier.in_features,
-                    classes=self.inner.classifier.out_features,
-                    views=2,
-                ),
-                self.inner.dropout.p,
-            )
-        )
-        twin.load_state_dict(self.state_dict())
-        return twin
+
+def head_global_state__fast_path(context, *, dropout=0.0):
+    torch.backends.mha.set_fastpath_enabled(False)
+    return linear(context, dropout)
+
+
+def head_global_state__flash(context, *, dropout=0.0):
+    torch.backends.cuda.enable_flash_sdp(False)
+    return linear(context, dropout)
 
 
 head_fresh__class_attribute = head(SharedCounter)
@@ -268,5 +268,5 @@ head_gradients__none_to_features = head(DetachesFeatures)
 head_steps__keeps_the_graph = head(KeepsTheGraph)
 head_batch_of_one__batch_norm = head(BatchNorm)
 head_in_place__clamps = head(Clamps)
-head_pickles__lambda = head(Lambda)
-head_unpickles__forgets = head(Forgets)
+head_elsewhere__process = head(OfThisProcess)
+head_gradients__first_view = head(FirstViewAlone)

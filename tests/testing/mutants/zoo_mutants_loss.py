@@ -90,6 +90,42 @@ class Memory(Around):
         return {"ce": total}
 
 
+class Kept(Around):
+    def after(self, terms, output, batch):
+        self.last = terms["ce"]
+        return terms
+
+
+class Queue(Around):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.seen = []
+
+    def after(self, terms, output, batch):
+        self.seen = [*self.seen[-9:], output.logits]
+        return terms
+
+
+def shared(output):
+    """A term that couples the samples."""
+    return output.logits.softmax(-1).mean(0).square().sum()
+
+
+loss_weights__deaf_to_shares = loss_of(
+    lambda terms, output, batch: (
+        terms if batch.target.ndim == 1 else {"ce": F.cross_entropy(output.logits, batch.target)}
+    )
+)
+loss_samples__coupled_shares = loss_of(
+    lambda terms, output, batch: (
+        terms if batch.target.ndim == 1 else {"ce": terms["ce"] + shared(output)}
+    )
+)
+loss_samples__coupled_later = loss_of(
+    lambda terms, output, batch: {"ce": terms["ce"] + min(1, batch.epoch / 10) * shared(output)}
+)
+
+
 class LooseParameter(Around):
     def __init__(self, inner):
         super().__init__(inner)
@@ -108,5 +144,7 @@ class Cools(Around):
 
 loss_targets__indices_only = loss(IndicesOnly)
 loss_steps__memory = loss(Memory)
+loss_graphs__kept = loss(Kept)
+loss_graphs__queue = loss(Queue)
 loss_state_dict__loose_parameter = loss(LooseParameter)
 loss_in_place__cools = loss(Cools)

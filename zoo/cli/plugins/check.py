@@ -10,6 +10,7 @@ from zoo.cli import console
 from zoo.errors import PluginFault, Unavailable, UsageError
 from zoo.plugins.distributions import sources, unheeded
 from zoo.testing import card
+from zoo.testing.given import parsed
 from zoo.testing.kit import LIMIT, examine
 from zoo.testing.planned import LARGEST, SAMPLE
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     metavar="CHECK=REASON",
     help="What is not asked of it.",
 )
-def command(
+@click.option(
+    "--given",
+    multiple=True,
+    metavar="COMPONENT:OPTION=VALUE",
+    help="An option that specifies a backbone, as hf/auto:model=./folder; without any it is "
+    "checked by its description alone.",
+)
+def command(  # noqa: PLR0913 - each is an option of the command line
     *,
     plugin: str | None,
     wants_json: bool,
@@ -38,6 +46,7 @@ def command(
     largest: int,
     limit: float,
     left_out: tuple[str, ...],
+    given: tuple[str, ...],
 ) -> None:
     """Hold a plugin to the contract, check by check, in processes of its own.
 
@@ -45,11 +54,18 @@ def command(
     installed plugin is checked that is not disabled. `zoo plugins` then shows how many checks each
     has passed.
     """
+    if given and not plugin:
+        raise UsageError("--given is for the backbones of one PLUGIN.", hint="Name the plugin.")
     names = [plugin] if plugin else _let_in()
     reports = []
     for name in names:
         report = examine(
-            name, without=_reasons(left_out), sample=sample, largest=largest, limit=limit
+            name,
+            without=_reasons(left_out),
+            sample=sample,
+            largest=largest,
+            limit=limit,
+            given=parsed(given),
         )
         reports.append(report)
         if "/" not in name and name not in (".", ".."):

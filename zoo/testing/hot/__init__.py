@@ -9,7 +9,7 @@
     manners     what it does to the process         calling     target, keywords, building
     choices     whether options do something        keeping     state, modes, randomness
     learning    gradients, step after step          batching    batches of one, bfloat16, in place
-    placing     a GPU that is only pretended        sending     to another process
+    placing     a GPU that is only pretended        sending     its state, to another process
     watching    observers
     common      all of these by name; backbones, heads, losses have the checks of one kind
     tiny        the smallest backbone, head and loss that keep the contract

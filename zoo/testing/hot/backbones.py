@@ -11,15 +11,8 @@ import torch
 from zoo.errors import ZooError
 from zoo.testing import state
 from zoo.testing.cold import installed_weights, is_stated
-from zoo.testing.hot.rig import (
-    CLOSE,
-    Backbone,
-    Fault,
-    NotApplicableError,
-    check_equal,
-    check_finite,
-    near,
-)
+from zoo.testing.hot.rig import CLOSE, Backbone, check_equal, check_finite, near
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from zoo.testing.hot.handling import HEAVY, mapped, on_meta, select, size_of
+from zoo.testing.hot.handling import mapped, select, tried
 from zoo.testing.hot.learning import weighted_sum
-from zoo.testing.hot.rig import (
-    CLOSE,
-    Backbone,
-    C,
-    Fault,
-    Head,
-    Loss,
-    N,
-    Rig,
-    check_finite,
-    near,
-    scale_of,
-)
+from zoo.testing.hot.rig import CLOSE, Backbone, C, Loss, N, Rig, check_finite, near, scale_of
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +22,7 @@ ROUGH = 0.06
 
 def batch_of_one(rig: Rig) -> None:
     """The last batch of an epoch, and most predictions."""
-    for variant in [rig] if isinstance(rig, Backbone) else rig.variants():
-        if isinstance(variant, Head) and size_of(on_meta(variant)) > HEAVY:
-            continue
+    for variant in tried(rig):
         module = variant.stir(variant.module())
         for training in (True, False):
             outputs = variant.run(module.train(training), variant.inputs(1))

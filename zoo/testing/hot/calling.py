@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
 
 from zoo.options import read
 from zoo.testing import state
-from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, NotApplicableError, Rig, check_finite
+from zoo.testing.hot.handling import is_heavy, on_meta
+from zoo.testing.hot.rig import Backbone, Rig, check_finite
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from zoo.components import Value
 
@@ -24,6 +26,14 @@ UNKNOWN = "zoo_no_such_option"
 def target(rig: Rig) -> None:
     """It is there, and what it requires is installed."""
     rig.target()
+
+
+def targets(named: Iterable[str]) -> None:
+    """What components name that are not built here is there as well."""
+    for text in named:
+        module, _, attribute = text.partition(":")
+        if not callable(getattr(import_module(module), attribute, None)):
+            raise Fault(f"{text} is not there, or cannot be called")
 
 
 def signature(rig: Rig) -> None:
@@ -91,7 +101,7 @@ def builds(rig: Rig, case: str) -> None:
     if isinstance(rig, Backbone) and case:
         on_meta(rig)
         return
-    if isinstance(rig, Head) and size_of(on_meta(rig)) > HEAVY:
+    if is_heavy(rig):
         return
     module = rig.stir(rig.module())
     for training in (True, False):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, NotApplicableError, Rig
+from zoo.testing.hot.handling import is_heavy
+from zoo.testing.hot.rig import Backbone, Head, Rig
+from zoo.testing.outcomes import Fault, NotApplicableError
 from zoo.testing.planned import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from zoo.components import Value
 
@@ -25,10 +29,11 @@ def option_effect(rig: Rig, case: str) -> None:
     others: list[dict[str, Value]] = [{}]
     for name in rig.component.options:
         others += [{name: value} for value in _candidates(rig, name) if name != case]
-    for surroundings in others:
-        start = _behaviour(rig.under(surroundings))
+    looks = (_structure, _computation) if isinstance(rig, Backbone) else (_behaviour,)
+    for surroundings, look in product(others, looks):
+        start = _seen(look, rig.under(surroundings))
         for value in tried:
-            if _differ(start, _behaviour(rig.under({**surroundings, case: value}))):
+            if _differ(start, _seen(look, rig.under({**surroundings, case: value}))):
                 return
     shown = ", ".join(map(repr, tried))
     raise Fault(f"nothing changes, whatever {case} is ({shown})")
@@ -45,37 +50,74 @@ def _candidates(rig: Rig, name: str) -> list[Value]:
     return found
 
 
-def _behaviour(rig: Rig) -> object:
-    """What can be seen of a component under these options; None where it does not build."""
+def _seen(look: Callable[[Any], list[object]], rig: Rig) -> list[object] | None:
+    """What a look at a component under these options shows; None where it does not build."""
     try:
-        if isinstance(rig, Backbone):
-            with torch.device("meta"):
-                module = rig.build()
-            return [_structure(module)]
-        if isinstance(rig, Head) and size_of(on_meta(rig)) > HEAVY:
-            return None
-        module = rig.stir(rig.module())
-        found: list[object] = [{name: one.shape for name, one in module.state_dict().items()}]
-        for seed, epoch, training in ((1, 0, True), (2, 1, True), (3, 50, True), (1, 0, False)):
-            for scale in (1.0,) if isinstance(rig, Head) else (1.0, 5.0):
-                inputs = rig.inputs(seed=seed, epoch=epoch, scale=scale)
-                found.append(rig.run(module.train(training), inputs))
+        return None if is_heavy(rig) else look(rig)
     except Exception:  # noqa: BLE001 - whether it builds is another check
         return None
+
+
+def _behaviour(rig: Rig) -> list[object]:
+    """What it answers, in training and in evaluation, early and late."""
+    module = rig.stir(rig.module())
+    found: list[object] = [{name: one.shape for name, one in module.state_dict().items()}]
+    for seed, epoch, training in ((1, 0, True), (2, 1, True), (3, 50, True), (1, 0, False)):
+        for scale in (1.0,) if isinstance(rig, Head) else (1.0, 5.0):
+            inputs = rig.inputs(seed=seed, epoch=epoch, scale=scale)
+            found.append(rig.run(module.train(training), inputs))
     return found
 
 
-def _structure(module: nn.Module) -> list[object]:
-    """Layers, shapes, and the plain numbers that they keep."""
-    plain = (bool, int, float, str, tuple)
-    return [
-        repr(module),
-        {name: one.shape for name, one in module.state_dict().items()},
-        [
-            {key: value for key, value in vars(one).items() if isinstance(value, plain)}
-            for one in module.modules()
-        ],
-    ]
+def _structure(rig: Backbone) -> list[object]:
+    """Its layers, in their own words, and its tensors' shapes."""
+    with torch.device("meta"):
+        module = rig.build()
+    return [repr(module), {name: one.shape for name, one in module.state_dict().items()}]
+
+
+def _computation(rig: Backbone) -> list[object]:
+    """The operations that build, train and evaluate it, without their numbers.
+
+    A number that it only keeps is in none of these.
+    """
+    with torch.device("meta"), _Operations() as found:
+        module = rig.build()
+        images = torch.empty(2, 3, *rig.size)
+        for training in (True, False):
+            features = rig.run(module.train(training), (images,))["features"]
+            with suppress(Exception):  # not every operation has its backward there
+                features.sum().backward()
+    return [found.called]
+
+
+class _Operations(TorchDispatchMode):
+    """Notes down each operation with its arguments that are no tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[object] = []
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        del types
+        kwargs = kwargs or {}
+        self.called.append((str(func), _plain(args), _plain(kwargs)))
+        return func(*args, **kwargs)
+
+
+def _plain(given: object) -> object:
+    """Arguments, of whose tensors nothing is told but that they are there."""
+    if isinstance(given, Tensor):
+        return "a tensor"
+    if isinstance(given, (list, tuple)):
+        return [_plain(one) for one in given]
+    return {key: _plain(one) for key, one in given.items()} if isinstance(given, dict) else given
 
 
 def _differ(one: object, other: object) -> bool:

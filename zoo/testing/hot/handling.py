@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from zoo.components import OUTPUT_PORTS
 from zoo.contracts import Batch, HeadOutput
-from zoo.testing.hot.rig import Fault, Rig
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from zoo.testing.hot.rig import Rig
 
 #: parameters of a head beyond which a value of an option is tried on the meta device alone
 HEAVY = 20_000_000
@@ -44,6 +46,22 @@ def on_meta(rig: Rig) -> nn.Module:
         if not one.is_meta:
             raise Fault(f"{rig.title}on the meta device, it gives {name} on {one.device}")
     return module
+
+
+def is_heavy(rig: Rig) -> bool:
+    """Whether it is a head that is better tried on the meta device alone."""
+    known = rig.__dict__.get("heavy")
+    if known is None:
+        known = rig.kind == "head" and size_of(on_meta(rig)) > HEAVY
+        rig.__dict__["heavy"] = known
+    return known  # type: ignore[no-any-return]
+
+
+def tried(rig: Rig) -> Iterator[Rig]:
+    """Those variants that are worth building; of backbones only the default one."""
+    for variant in (rig,) if rig.kind == "backbone" else rig.variants:
+        if not is_heavy(variant):
+            yield variant
 
 
 def mapped(inputs: tuple[Any, ...], change: Callable[[Tensor], Tensor]) -> tuple[Any, ...]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.components import OUTPUT_PORTS
-from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import CLOSE, Fault, Head, check_finite, near, normal
+from zoo.testing.hot.handling import is_heavy, tried
+from zoo.testing.hot.rig import CLOSE, Head, check_finite, near, normal
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,8 @@ _ROUNDED = 1e-4
 
 def ports(rig: Head) -> None:
     """The declared ports and no others, in their shapes, for any number of views, on float32."""
-    for variant in rig.variants():
-        if not size_of(on_meta(variant)) > HEAVY:
+    for variant in rig.variants:
+        if not is_heavy(variant):
             _check_ports(variant)
 
 
@@ -89,9 +90,7 @@ def context(rig: Head) -> None:
 
 def logits(rig: Head) -> None:
     """A loss and a prediction take the softmax themselves."""
-    for variant in rig.variants():
-        if size_of(on_meta(variant)) > HEAVY:
-            continue
+    for variant in tried(rig):
         module = variant.stir(variant.module()).eval()
         given = torch.cat(
             [variant.run(module, variant.inputs(seed=one))["logits"] for one in (1, 2)]
@@ -102,7 +101,7 @@ def logits(rig: Head) -> None:
 
 def convex(rig: Head) -> None:
     """Affine in the parameters, and without chance, where it is declared."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         if variant.fact("convex"):
             _check_affine(variant)
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing import state
-from zoo.testing.hot.rig import Backbone, Fault, Outputs, Rig, check_equal, check_finite, seed_all
+from zoo.testing.hot.rig import Backbone, Outputs, Rig, check_equal, seed_all
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def _strays(module: nn.Module) -> list[str]:
+def strays(module: nn.Module) -> list[str]:
     """Names of attributes that hold trained tensors which are no parameters."""
     known = {id(one) for one in module.parameters()}
     return [
@@ -86,28 +87,6 @@ def seed(rig: Rig) -> None:
         check_equal(outputs[0], outputs[1], f"two calls under one seed (training: {training})")
 
 
-def state_dict(rig: Rig) -> None:
-    """Saved, loaded into another, it answers as before, to the bit."""
-    from safetensors.torch import load, save
-
-    used, other = rig.stir(rig.module(0)).train(), rig.module(1).train()
-    for each in (2, 3):
-        rig.run(used, rig.inputs(seed=each))
-    strays = _strays(used)
-    if strays:
-        raise Fault(f"{strays[0]} is trained and no parameter: nobody optimises or saves it")
-    saved = used.state_dict()
-    strange = [name for name, value in saved.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise Fault(f"its state dict holds {strange[0]}, which is no tensor")
-    saved = {name: value.detach().clone().contiguous() for name, value in saved.items()}
-    check_finite({name: one for name, one in saved.items() if one.is_floating_point()}, "its state")
-    other.load_state_dict(load(save(saved)))
-    for training in (False, True):
-        answers = [rig.run(one.train(training), rig.inputs(seed=4), 9) for one in (used, other)]
-        check_equal(answers[0], answers[1], f"after loading its state dict (training: {training})")
-
-
 def modes(rig: Rig) -> None:
     """Training and evaluation, and what the latter must not do."""
     module = rig.stir(rig.module())
@@ -141,6 +120,5 @@ def modes(rig: Rig) -> None:
 CHECKS: dict[str, Callable[..., None]] = {
     "fresh": fresh,
     "seed": seed,
-    "state-dict": state_dict,
     "modes": modes,
 }

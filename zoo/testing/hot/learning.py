@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.hot.handling import HEAVY, on_meta, size_of
-from zoo.testing.hot.rig import Backbone, Fault, Head, Outputs, Rig, check_finite, near, normal
+from zoo.testing.hot.handling import mapped, tried
+from zoo.testing.hot.rig import Backbone, Outputs, Rig, check_finite, near, normal
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,9 +28,8 @@ def weighted_sum(outputs: Outputs) -> Tensor:
 
 def gradients(rig: Rig) -> None:
     """They are finite, and there wherever the outputs depend on something that can be trained."""
-    for variant in [rig] if isinstance(rig, Backbone) else rig.variants():
-        if not isinstance(variant, Head) or size_of(on_meta(variant)) <= HEAVY:
-            _check_gradients(variant)
+    for variant in tried(rig):
+        _check_gradients(variant)
 
 
 def _check_gradients(rig: Rig) -> None:
@@ -51,6 +53,9 @@ def _check_gradients(rig: Rig) -> None:
     )
     check_finite(found, f"{rig.title}the gradient")
     silent = [name for name in trained if found[name] is None or not bool(found[name].any())]
+    back = found.get("the features")
+    if back is not None:
+        _check_views(rig, module, kept, back, inputs[0], total)
     if silent and _moves(rig, module, kept, inputs, [trained[name] for name in silent], total):
         shown = ", ".join(silent[:3])
         raise Fault(f"{rig.title}outputs depend on {shown}, and no gradient goes there")
@@ -70,12 +75,59 @@ def _moves(
 ) -> bool:
     """Whether the outputs change when these parameters do, by little."""
     with torch.no_grad():
-        for name, one in module.named_buffers():
-            one.copy_(buffers[name])
         for place, one in enumerate(parameters):
             one.add_(1e-2 * (1 + one.abs()) * normal(70 + place, *one.shape))
-        moved = weighted_sum(rig.run(module, inputs))
-    return not near(moved, total, 1e-5)
+    return not near(_again(rig, module, buffers, inputs), total, 1e-5)
+
+
+def _again(
+    rig: Rig, module: nn.Module, buffers: Mapping[str, Tensor], inputs: tuple[Any, ...]
+) -> Tensor:
+    """One number of all outputs, from where the module was when its buffers were these."""
+    with torch.no_grad():
+        for name, one in module.named_buffers():
+            one.copy_(buffers[name])
+        return weighted_sum(rig.run(module, inputs))
+
+
+def _check_views(
+    rig: Rig,
+    module: nn.Module,
+    buffers: Mapping[str, Tensor],
+    back: Tensor,
+    features: Tensor,
+    total: Tensor,
+) -> None:
+    """A gradient `back` `[N, V, D]` goes to every view of the features that `total` depends on."""
+    silent = (back == 0).all(-1).all(0)  # [V]; of one image alone it may be chance
+    moved = features.detach() + 1e-2 * silent[:, None] * normal(71, *features.shape)
+    if bool(silent.any()) and not near(_again(rig, module, buffers, (moved,)), total, 1e-5):
+        views = ", ".join(map(str, silent.nonzero().flatten().tolist()))
+        raise Fault(f"{rig.title}outputs depend on view {views}, and no gradient goes back there")
+
+
+def graphs(rig: Rig) -> None:
+    """What one step computed is not kept for the next: memory would grow, or be needed twice."""
+    module = rig.module().train()
+    gc.freeze()  # what is there already need not be looked through
+    held = _one_step(rig, module)
+    gc.collect()
+    gc.unfreeze()
+    if any(one() is not None for one in held):
+        raise Fault("when a step is over, it still keeps the graph of what went into it")
+
+
+def _one_step(rig: Rig, module: nn.Module) -> list[weakref.ref[Tensor]]:
+    """Forward and backward; none but the module can keep alive what these refer to."""
+    inputs = rig.inputs()
+    leaves = rig.leaves(inputs) or {"images": inputs[0]}
+    for one in leaves.values():
+        one.requires_grad_()
+    given = mapped(inputs, lambda one: one.clone() if one.requires_grad else one)
+    total = weighted_sum(rig.run(module, given))
+    if total.requires_grad:
+        total.backward()
+    return [weakref.ref(one) for one in leaves.values()]
 
 
 def steps(rig: Rig) -> None:
@@ -104,4 +156,5 @@ def steps(rig: Rig) -> None:
 CHECKS: dict[str, Callable[..., None]] = {
     "gradients": gradients,
     "steps": steps,
+    "graphs": graphs,
 }

@@ -12,20 +12,11 @@ from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 from zoo.components import EXTRA_PORTS, OUTPUT_PORTS
 from zoo.contracts import HeadOutput
 from zoo.testing.hot.handling import mapped, select
-from zoo.testing.hot.rig import (
-    CLOSE,
-    C,
-    Fault,
-    Loss,
-    N,
-    NotApplicableError,
-    check_finite,
-    near,
-    normal,
-)
+from zoo.testing.hot.rig import CLOSE, LATE, C, Loss, N, check_finite, near, normal
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _CONVEX_TRIES = 6
 
@@ -35,15 +26,22 @@ def _answer(rig: Loss, inputs: tuple[Any, ...], seed: int = 0) -> Tensor:
     return rig.total(rig.module().train(), inputs, seed).detach()
 
 
-def _draws(rig: Loss) -> bool:
-    """Whether it draws at random in training, so that two computations cannot be compared."""
-    inputs = rig.inputs()
-    return not torch.equal(_answer(rig, inputs, 1), _answer(rig, inputs, 2))
+def _mixed(target: Tensor) -> Tensor:
+    """Distributions `[N, C]` of two classes each, most of it the target's `[N]`."""
+    one_hot = F.one_hot(target, C).float()
+    return 0.7 * one_hot + 0.3 * one_hot.roll(1, 0)
+
+
+def _two_batches(rig: Loss) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Classes in the first epoch, and distributions in a later one."""
+    yield "", rig.inputs()
+    output, batch = rig.inputs(epoch=LATE)
+    yield "targets as distributions: ", (output, replace(batch, target=_mixed(batch.target)))
 
 
 def ports(rig: Loss) -> None:
     """Scalar terms of real numbers, differentiable, by the same names in every batch."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         module = variant.module().train()
         names = set()
         for seed in (1, 2):
@@ -72,7 +70,7 @@ def _check_term(title: str, name: str, term: Tensor) -> None:
 
 def needs(rig: Loss) -> None:
     """It works on the declared ports alone, and each of them counts."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         inputs = variant.inputs()
         try:
             usual = _answer(variant, inputs)
@@ -86,7 +84,7 @@ def needs(rig: Loss) -> None:
             raise Fault(
                 f"{variant.title}it reads a port that it does not declare: {told}"
             ) from error
-        if not _draws(variant):
+        if not variant.draws:
             more = variant.inputs(ports=(*variant.needs, *OUTPUT_PORTS, *EXTRA_PORTS))
             if not torch.equal(_answer(variant, more), usual):
                 raise Fault(f"{variant.title}it reads a port, where there is one, undeclared")
@@ -97,12 +95,18 @@ def needs(rig: Loss) -> None:
 
 def _check_read(rig: Loss, port: str) -> None:
     """A port may go unread where an option switches its term off; never under all values."""
-    for variant in rig.variants():
-        if port in variant.needs:
-            inputs = variant.inputs()
-            if not torch.equal(_answer(variant, _other(inputs, port)), _answer(variant, inputs)):
+    for variant in rig.variants:
+        for epoch in (0, LATE) if port in variant.needs else ():
+            inputs = variant.inputs(epoch=epoch)
+            if _third(variant, _other(inputs, port)) != _third(variant, inputs):
                 return
     raise Fault(f"it declares that it needs {port}, and never reads it")
+
+
+def _third(rig: Loss, inputs: tuple[Any, ...]) -> float:
+    """The total of the third step: a term may ramp up from nothing in the first."""
+    module = rig.module().train()
+    return [float(rig.total(module, inputs).detach()) for _ in range(3)][-1]
 
 
 def _other(inputs: tuple[Any, ...], port: str) -> tuple[Any, ...]:
@@ -135,15 +139,14 @@ def context(rig: Loss) -> None:
 
 def targets(rig: Loss) -> None:
     """Class indices, distributions, and batches of one class; one-hot means the index."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         output, batch = variant.inputs()
         one_hot = F.one_hot(batch.target, C).float()
-        mixed = 0.7 * one_hot + 0.3 * one_hot.roll(1, 0)
         alone = torch.zeros_like(batch.target)
         for what, target in (
             ("class indices", batch.target),
             ("one-hot distributions", one_hot),
-            ("mixed distributions", mixed),
+            ("mixed distributions", _mixed(batch.target)),
             ("one class alone", alone),
         ):
             try:
@@ -152,7 +155,7 @@ def targets(rig: Loss) -> None:
                 told = f"{type(error).__name__}: {error}".partition("\n")[0]
                 raise Fault(f"{variant.title}targets as {what}: {told}") from error
             check_finite({"the loss": total}, f"{variant.title}targets as {what}")
-        if not _draws(variant):
+        if not variant.draws:
             usual = _answer(variant, (output, batch))
             if not near(_answer(variant, (output, replace(batch, target=one_hot))), usual, CLOSE):
                 raise Fault(f"{variant.title}one-hot distributions are not taken as their classes")
@@ -160,24 +163,28 @@ def targets(rig: Loss) -> None:
 
 def weights(rig: Loss) -> None:
     """`1/N Σ w_i l_i`; where samples are coupled, a weight changes something at least."""
-    for variant in rig.variants():
-        if _draws(variant):
+    for variant in rig.variants:
+        if variant.draws:
             continue
-        inputs = variant.inputs()
-        usual = _answer(variant, inputs)
-        weight = torch.tensor([2.0, 0.5, 1.0, 0.0, 3.0])  # of a mean that is not one
-        found = _answer(variant, _weighing(inputs, weight))
-        if not near(_answer(variant, _weighing(inputs, torch.ones(N))), usual, CLOSE):
-            raise Fault(f"{variant.title}weights of one are not the same as no weights")
-        if variant.fact("batch_coupled"):
-            if near(found, usual, 1e-6):
-                raise Fault(f"{variant.title}it says weighted, and weights change nothing")
-            continue
-        parts = [_answer(variant, select(inputs, [row])) for row in range(N)]
-        expected = (weight * torch.stack(parts)).mean()
-        if not near(found, expected, CLOSE):
-            told = f"{float(found):.5g}, not {float(expected):.5g}"
-            raise Fault(f"{variant.title}the weight of a sample does not multiply its part: {told}")
+        for what, inputs in _two_batches(variant):
+            _check_weights(variant, f"{variant.title}{what}", inputs)
+
+
+def _check_weights(rig: Loss, title: str, inputs: tuple[Any, ...]) -> None:
+    usual = _answer(rig, inputs)
+    weight = torch.tensor([2.0, 0.5, 1.0, 0.0, 3.0])  # of a mean that is not one
+    found = _answer(rig, _weighing(inputs, weight))
+    if not near(_answer(rig, _weighing(inputs, torch.ones(N))), usual, CLOSE):
+        raise Fault(f"{title}weights of one are not the same as no weights")
+    if rig.fact("batch_coupled"):
+        if near(found, usual, 1e-6):
+            raise Fault(f"{title}it says weighted, and weights change nothing")
+        return
+    parts = [_answer(rig, select(inputs, [row])) for row in range(N)]
+    expected = (weight * torch.stack(parts)).mean()
+    if not near(found, expected, CLOSE):
+        told = f"{float(found):.5g}, not {float(expected):.5g}"
+        raise Fault(f"{title}the weight of a sample does not multiply its part: {told}")
 
 
 def _weighing(inputs: tuple[Any, ...], weight: Tensor) -> tuple[Any, ...]:
@@ -187,30 +194,32 @@ def _weighing(inputs: tuple[Any, ...], weight: Tensor) -> tuple[Any, ...]:
 def samples(rig: Loss) -> None:
     """Not coupled: the mean of what the samples give alone. In any case: their order is nothing."""
     chance = True
-    for variant in rig.variants():
-        if _draws(variant):
+    for variant in rig.variants:
+        if variant.draws:
             continue
         chance = False
-        inputs = variant.inputs()
-        whole = _answer(variant, inputs)
-        if not near(_answer(variant, select(inputs, [3, 0, 4, 2, 1])), whole, CLOSE):
-            raise Fault(f"{variant.title}the order of the samples changes the loss")
-        if variant.fact("batch_coupled"):
-            continue
-        alone = [_answer(variant, select(inputs, [row])) for row in range(N)]
-        mean = torch.stack(alone).mean()
-        if not near(whole, mean, CLOSE):
-            told = f"{float(whole):.5g}, not {float(mean):.5g}"
-            raise Fault(
-                f"{variant.title}it is not the mean over its samples ({told}); is it batch_coupled?"
-            )
+        for what, inputs in _two_batches(variant):
+            _check_samples(variant, f"{variant.title}{what}", inputs)
     if chance:
         raise NotApplicableError("it draws at random, so no two calls compare")
 
 
+def _check_samples(rig: Loss, title: str, inputs: tuple[Any, ...]) -> None:
+    whole = _answer(rig, inputs)
+    if not near(_answer(rig, select(inputs, [3, 0, 4, 2, 1])), whole, CLOSE):
+        raise Fault(f"{title}the order of the samples changes the loss")
+    if rig.fact("batch_coupled"):
+        return
+    alone = [_answer(rig, select(inputs, [row])) for row in range(N)]
+    mean = torch.stack(alone).mean()
+    if not near(whole, mean, CLOSE):
+        told = f"{float(whole):.5g}, not {float(mean):.5g}"
+        raise Fault(f"{title}it is not the mean over its samples ({told}); is it batch_coupled?")
+
+
 def extremes(rig: Loss) -> None:
     """A head that starts at zero, and one that is sure, rightly or wrongly."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         for what, scale in (("undecided logits", 0.0), ("confident logits", 300.0)):
             inputs = variant.inputs(scale=scale)
             leaves = variant.leaves(inputs)
@@ -240,17 +249,20 @@ def _check_nan(rig: Loss) -> None:
 
 def total(rig: Loss) -> None:
     """What is trained is the sum of the terms: a figure to be read, or a sum, is none of them."""
-    for variant in rig.variants():
-        seen = []
-        for seed in (1, 2):
-            inputs = variant.inputs(seed=seed)
+    for variant in rig.variants:
+        seen: list[dict[str, float]] = []
+        idle: list[set[str]] = []
+        for seed, epoch in ((1, 0), (2, LATE)):
+            inputs = variant.inputs(seed=seed, epoch=epoch)
             for one in variant.leaves(inputs).values():
                 one.requires_grad_()
             terms = variant.run(variant.module().train(), inputs)
-            idle = [name for name, term in terms.items() if not term.requires_grad]
-            if idle:
-                raise Fault(f"{variant.title}its term {idle[0]!r} trains nothing, and is added")
+            idle.append({name for name, term in terms.items() if not term.requires_grad})
             seen.append({name: float(term.detach()) for name, term in terms.items()})
+        for name in sorted(idle[0] & idle[1]):  # a term may begin later than in the first epoch
+            off = variant.given and not any(terms[name] for terms in seen)  # by an option
+            if not off:
+                raise Fault(f"{variant.title}its term {name!r} trains nothing, and is added")
         for name in seen[0] if len(seen[0]) > 1 else ():
             if all(_is_sum_of_others(terms, name) for terms in seen):
                 raise Fault(f"{variant.title}its term {name!r} is the sum of the others")
@@ -263,12 +275,12 @@ def _is_sum_of_others(terms: dict[str, float], name: str) -> bool:
 
 def convex(rig: Loss) -> None:
     """Below its chords in the head's outputs, without chance, a mean over samples."""
-    for variant in rig.variants():
+    for variant in rig.variants:
         if not variant.fact("convex"):
             continue
         if variant.fact("batch_coupled"):
             raise Fault(f"{variant.title}it says convex and batch_coupled, so it is no mean")
-        if _draws(variant):
+        if variant.draws:
             raise Fault(f"{variant.title}it says convex, and draws at random")
         for seed in range(_CONVEX_TRIES):
             _check_chord(variant, seed)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.testing import audit, state
-from zoo.testing.hot.rig import Fault, Rig, seed_all
+from zoo.testing.hot.rig import Rig, seed_all
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

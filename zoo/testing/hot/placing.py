@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing.hot.handling import mapped
-from zoo.testing.hot.rig import Fault, NotApplicableError, Outputs, Rig
+from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from zoo.testing.hot.rig import Outputs, Rig
 
 
 def device(rig: Rig) -> None:

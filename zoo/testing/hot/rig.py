@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -18,24 +19,19 @@ from torch import Tensor, nn
 from zoo.components import FEATURE_PORTS, OUTPUT_PORTS, Component, Kind, Value, at
 from zoo.contracts import Batch, HeadContext, HeadOutput, LossContext
 from zoo.index import Listed, load_target
-from zoo.testing import state
+from zoo.specify import specified
+from zoo.testing.outcomes import Fault
 from zoo.testing.planned import edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 N, C, D, E = 5, 3, 8, 6
+#: an epoch by which whatever ramps up has begun
+LATE = 50
 #: what two computations of one thing may differ by, as a share of the greatest number
 CLOSE = 2e-4
 Outputs = dict[str, Tensor]
-
-
-class Fault(Exception):
-    """What a check found wrong, in one sentence."""
-
-
-class NotApplicableError(Exception):
-    """Why a check has nothing to say of this component."""
 
 
 @dataclass
@@ -47,6 +43,7 @@ class Rig:
         given: option values that are not the defaults.
         context: sizes that are not the usual ones.
         declared: as the plugin lists it, where its options specify it further.
+        specifying: those options, where they are not the defaults.
     """
 
     listed: Listed
@@ -54,6 +51,7 @@ class Rig:
     context: Mapping[str, Any] = field(default_factory=dict)
     prototypes: dict[int, nn.Module] = field(default_factory=dict)
     declared: Component | None = None
+    specifying: Mapping[str, Value] = field(default_factory=dict)
 
     kind: ClassVar[Kind]
 
@@ -84,16 +82,26 @@ class Rig:
         """The same component under other options or sizes."""
         return replace(
             self,
+            listed=self.listed if given is None else self._listed(given),
             given=self.given if given is None else given,
             context={**self.context, **context},
             prototypes={},
         )
 
-    def variants(self) -> Iterator[Self]:
-        """Under the defaults, and under each edge of each option."""
-        yield self
-        for name, value in edges(self.component):
-            yield self.under({name: value})
+    def _listed(self, given: Mapping[str, Value]) -> Listed:
+        """Looked up anew where options specify the component, as for a run of its own."""
+        if self.declared is None:
+            return self.listed
+        defaults = {name: one.default for name, one in self.declared.options.items()}
+        options = {**defaults, **self.specifying, **given}
+        found, values = specified(self.declared, options, self.listed.full_name)
+        pinned = {name: replace(one, default=values[name]) for name, one in found.options.items()}
+        return replace(self.listed, component=replace(found, options=pinned))
+
+    @cached_property
+    def variants(self) -> tuple[Self, ...]:
+        """Under the defaults, and under each edge of each option; each is built once for all."""
+        return (self, *(self.under({name: value}) for name, value in edges(self.component)))
 
     # --- building ---
 
@@ -112,9 +120,8 @@ class Rig:
     def build(self, seed: int = 0, numpy_seed: int = 0) -> nn.Module:
         """A module of its own, built anew under this seed."""
         target = self.target()
-        with state.kept():
-            seed_all(seed, numpy_seed)
-            module = target(self.first(), **self.options)
+        seed_all(seed, numpy_seed)
+        module = target(self.first(), **self.options)
         if not isinstance(module, nn.Module):
             raise Fault(f"{self.title}the target gave a {type(module).__name__}, not an nn.Module")
         return module
@@ -143,11 +150,9 @@ class Rig:
         raise NotImplementedError
 
     def run(self, module: nn.Module, inputs: tuple[Any, ...], seed: int = 0) -> Outputs:
-        """Call the module under this seed; what it changes of the process is put back."""
-        with state.kept():
-            seed_all(seed, seed)
-            given = module(*inputs)
-        return self.named(given)
+        """Call the module under this seed."""
+        seed_all(seed, seed)
+        return self.named(module(*inputs))
 
     def leaves(self, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
         """Tensors of the inputs that a gradient may reach."""
@@ -325,6 +330,14 @@ class Loss(Rig):
         parts = {"target": batch.target, "samples": batch.samples, "weight": batch.weight}
         found = {**self.leaves(inputs), **parts, **batch.extras}
         return {name: value for name, value in found.items() if value is not None}
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether it draws at random in training, so that two computations cannot be compared."""
+        return any(
+            not torch.equal(*(self.total(self.module().train(), inputs, seed) for seed in (1, 2)))
+            for inputs in (self.inputs(epoch=epoch) for epoch in (0, LATE))
+        )
 
     def total(self, module: nn.Module, inputs: tuple[Any, ...], seed: int = 0) -> Tensor:
         """The sum of the terms."""

@@ -12,7 +12,7 @@ from zoo import hooks
 from zoo.components import KINDS
 from zoo.history import EpochRecord
 from zoo.testing import state
-from zoo.testing.hot.rig import Fault
+from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
