@@ -23,8 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from zoo import files, folders
+from zoo import folders
 from zoo.errors import BadWeights, StorageFault, Unavailable
+from zoo.files import write_text
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -208,7 +209,7 @@ def _download(url: str, target: Path, sha256: str, progress: Progress, what: str
             _check_form(part, url)
         _commit_file(target).unlink(missing_ok=True)  # of a file that was removed by hand
         if commit:
-            files.write_text(_commit_file(target), commit)
+            write_text(_commit_file(target), commit)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from zoo import folders
+from zoo.errors import StorageFault
+from zoo.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,9 +124,9 @@ def _of_environment(noted: Mapping[str, Any]) -> Iterator[str]:
 def _written(key: str, lines: list[str]) -> str:
     """A file of requirements in the user's configuration folder, for a command to name."""
     file = folders.config() / f"uv-tool-{key}.txt"
-    with suppress(OSError):  # then uv will say that it is not there
+    with suppress(OSError, StorageFault):  # then uv will say that it is not there
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        write_text(file, "".join(f"{line}\n" for line in lines))
     return str(file)
 
 
