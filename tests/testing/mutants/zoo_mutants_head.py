@@ -15,8 +15,6 @@ from torch import nn
 from torch.nn import functional as F
 from zoo_mutants_around import Around, named
 
-import zoo
-
 
 def linear(context, dropout=0.0):
     return zoo_heads.linear.build(context, dropout=dropout)

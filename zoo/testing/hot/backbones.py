@@ -11,13 +11,15 @@ import torch
 from zoo.errors import ZooError
 from zoo.testing import state
 from zoo.testing.cold import installed_weights, is_stated
-from zoo.testing.hot.rig import CLOSE, Backbone, check_equal, check_finite, near
+from zoo.testing.hot.comparing import CLOSE, check_equal, check_finite, near
 from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from zoo.testing.hot.rig import Backbone
 
 _DIMENSIONS = 2
 #: the share of parameters in convolutions that makes a network one of convolutions

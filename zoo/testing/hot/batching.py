@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from zoo.testing.hot.comparing import CLOSE, check_finite, near, scale_of
 from zoo.testing.hot.handling import mapped, select, tried
 from zoo.testing.hot.learning import weighted_sum
-from zoo.testing.hot.rig import CLOSE, Backbone, C, Loss, N, Rig, check_finite, near, scale_of
+from zoo.testing.hot.rig import Backbone, C, Loss, N, Rig
 from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:

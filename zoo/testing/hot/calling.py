@@ -11,8 +11,9 @@ import torch
 
 from zoo.options import read
 from zoo.testing import state
+from zoo.testing.hot.comparing import check_finite
 from zoo.testing.hot.handling import is_heavy, on_meta
-from zoo.testing.hot.rig import Backbone, Rig, check_finite
+from zoo.testing.hot.rig import Backbone, Rig
 from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:

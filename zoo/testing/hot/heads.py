@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.components import OUTPUT_PORTS
+from zoo.testing.hot.comparing import CLOSE, check_finite, near
 from zoo.testing.hot.handling import is_heavy, tried
-from zoo.testing.hot.rig import CLOSE, Head, check_finite, near, normal
+from zoo.testing.hot.rig import Head, normal
 from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:

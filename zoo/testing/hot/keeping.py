@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.testing import state
-from zoo.testing.hot.rig import Backbone, Outputs, Rig, check_equal, seed_all
+from zoo.testing.hot.comparing import check_equal
+from zoo.testing.hot.rig import Backbone, Outputs, Rig, seed_all
 from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from zoo.testing.hot.comparing import check_finite, near
 from zoo.testing.hot.handling import mapped, tried
-from zoo.testing.hot.rig import Backbone, Outputs, Rig, check_finite, near, normal
+from zoo.testing.hot.rig import Backbone, Outputs, Rig, normal
 from zoo.testing.outcomes import Fault
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from torch.nn import functional as F  # noqa: N812 - as everyone writes it
 
 from zoo.components import EXTRA_PORTS, OUTPUT_PORTS
 from zoo.contracts import HeadOutput
+from zoo.testing.hot.comparing import CLOSE, check_finite, near
 from zoo.testing.hot.handling import mapped, select
-from zoo.testing.hot.rig import CLOSE, LATE, C, Loss, N, check_finite, near, normal
+from zoo.testing.hot.rig import LATE, C, Loss, N, normal
 from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 N, C, D, E = 5, 3, 8, 6
 #: an epoch by which whatever ramps up has begun
 LATE = 50
-#: what two computations of one thing may differ by, as a share of the greatest number
-CLOSE = 2e-4
 Outputs = dict[str, Tensor]
 
 
@@ -360,41 +358,3 @@ def seed_all(seed: int, others: int) -> None:
     torch.default_generator.manual_seed(seed)
     random.seed(others)
     np.random.seed(others)  # noqa: NPY002 - the global generator is what a plugin may have drawn from
-
-
-def scale_of(tensor: Tensor) -> float:
-    """The size of the numbers, for tolerances."""
-    return max(1e-6, float(tensor.detach().abs().max())) if tensor.numel() else 1.0
-
-
-def near(one: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether two tensors agree within a share of their greatest number."""
-    return one.shape == other.shape and bool(
-        (one.detach().float() - other.detach().float()).abs().max() <= tolerance * scale_of(other)
-        if one.numel()
-        else True
-    )
-
-
-def check_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor], what: str) -> None:
-    """Compare two calls.
-
-    Raises:
-        Fault: they differ.
-    """
-    if one.keys() != other.keys():
-        raise Fault(f"{what}: {sorted(one)} and {sorted(other)}")
-    for name, value in one.items():
-        if not torch.equal(value, other[name]):
-            raise Fault(f"{what}: {name} differs")
-
-
-def check_finite(found: Mapping[str, Tensor | None], what: str) -> None:
-    """Ordinary numbers in, so ordinary numbers out.
-
-    Raises:
-        Fault: one is not finite.
-    """
-    for name, value in found.items():
-        if value is not None and not bool(value.isfinite().all()):
-            raise Fault(f"{what}: {name} is not finite")

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from zoo.testing.hot.comparing import check_equal, check_finite
 from zoo.testing.hot.keeping import strays
-from zoo.testing.hot.rig import Outputs, Rig, check_equal, check_finite
 from zoo.testing.outcomes import Fault, NotApplicableError
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
+
+    from zoo.testing.hot.rig import Outputs, Rig
 
 
 def state_dict(rig: Rig, folder: Path) -> None:
