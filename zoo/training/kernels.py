@@ -293,9 +293,10 @@ _UNUSUAL = (
     "add_zero_attn", "use_separate_proj_weight", "static_k", "static_v",
 )  # fmt: skip
 
-#: function → the same in another way, or None where it is better as it is
+#: function → the same in another way, or None where it is better as it is. A mode is told of
+#: torch's own conv2d, also where that of `functional` is wrapped, to count its calls for instance
 _OTHERS: dict[Callable[..., Any], Callable[..., Any]] = {
-    functional.conv2d: _convolved,
+    torch.conv2d: _convolved,
     functional.scaled_dot_product_attention: _attended,
     functional.multi_head_attention_forward: _attended_to_itself,
 }
