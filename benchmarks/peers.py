@@ -8,8 +8,10 @@
 
 Every arm is a whole process, from its start to its exit with the model saved, and gets the same
 images in the same split, the same pretrained EfficientNet-Lite0, epochs and precision, and
-validates after each epoch. In round N all arms run one after the other on zoo's split of seed N (a
-split that the folder gives stays), so that what else the machine does meets them all. The peers'
+validates after each epoch; what counts is the last one. In round N all arms run one after the other
+on zoo's split of seed N (a split that the folder gives stays), each round beginning with another,
+so that what else the machine does meets them all. Training is what lies between imports and saving,
+with its decoding; zoo's has its imports in it as well, beside which it decodes. The peers'
 scripts are in `peers/`, each in the manner of its documentation, with its flags tuned as it says at
 its top; beside that all of them get what makes small steps fast where cores are few:
 OMP_WAIT_POLICY=PASSIVE, and a malloc that keeps freed memory. zoo gets what a user types, and
@@ -182,13 +184,13 @@ class Round:
             command += ["--train", asked.train, "--epochs", str(asked.epochs)]
         if arm == "zoo-again":
             command += ["--lr", "3e-3"]
-        if asked.train == "full":
-            command += ["--batch-size", str(asked.batch_size)]
+        if asked.train == "full":  # the others do not choose among epochs
+            command += ["--batch-size", str(asked.batch_size), "--set", "select=last"]
         whole = measured(command, {"ZOO_CACHE": str(self._cache(arm))})
         summary = json.loads((out / "summary.json").read_text("utf-8"))
         plan = json.loads((out / "plan.json").read_text("utf-8"))
         seconds = summary["seconds"]
-        training = sum(seconds.get(name, 0.0) for name in ("features", "probe", "full"))
+        training = sum(seconds.get(name, 0.0) for name in ("setup", "features", "probe", "full"))
         versions = {"zoo": plan["zoo"], **plan["packages"]}
         return Result(arm, self.seed, summary["val"]["top1"], training, whole, versions)
 
@@ -219,9 +221,19 @@ def results(asked: argparse.Namespace) -> Iterator[Result]:
             place = Path(folder) / f"round-{seed}"
             place.mkdir()
             this = Round(asked, weights, seed, place)
-            for arm in asked.only:
+            for arm in in_turn(asked.only, seed):
                 yield this.run(arm)
             shutil.rmtree(place)
+
+
+def in_turn(arms: Sequence[str], seed: int) -> Sequence[str]:
+    """A round's order: the first arm moves on from round to round; `zoo-again` follows `zoo`."""
+    others = [arm for arm in arms if arm != "zoo-again"]
+    first = seed % len(others) if others else 0
+    order = [*others[first:], *others[:first]]
+    if "zoo-again" in arms:
+        order.insert(order.index("zoo") + 1 if "zoo" in order else 0, "zoo-again")
+    return order
 
 
 HEADER = (

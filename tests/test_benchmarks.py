@@ -108,6 +108,18 @@ def test_zoos_accuracy_is_held_to_the_best_of_the_others(
     assert peers.best(found) == ("timm", difference)
 
 
+def test_each_round_begins_with_another_arm_and_a_second_run_follows_the_first(
+    peers: ModuleType,
+) -> None:
+    arms = ["zoo", "zoo-again", "timm", "sklearn"]
+    assert [peers.in_turn(arms, seed) for seed in range(3)] == [
+        ["zoo", "zoo-again", "timm", "sklearn"],
+        ["timm", "sklearn", "zoo", "zoo-again"],
+        ["sklearn", "zoo", "zoo-again", "timm"],
+    ]
+    assert peers.in_turn(["zoo-again"], 1) == ["zoo-again"]
+
+
 def test_every_arm_gets_the_same_images_by_zoos_split(peers: ModuleType, tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
