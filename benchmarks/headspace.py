@@ -76,9 +76,9 @@ class Timed:
         self.seconds += time.process_time() - began
         return made
 
-    def begin(self, samples: np.ndarray) -> None:
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
         """See `Feed`."""
-        self.feed.begin(samples)
+        self.feed.begin(batches)
 
     def expect(self, samples: np.ndarray) -> None:
         """See `Feed`."""

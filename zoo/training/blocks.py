@@ -23,9 +23,10 @@ from zoo.training import features, fit, solve, threads, train
 from zoo.training.feeds import ImageFeed
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
+from zoo.training.prefetch import Prefetched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -56,7 +57,7 @@ class OneBatch:
         del epoch
         return self.inputs[: len(samples) * self.rows]
 
-    def begin(self, samples: np.ndarray) -> None:
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
         """See `zoo.training.feeds.Feed`."""
 
     def expect(self, samples: np.ndarray) -> None:
@@ -157,7 +158,7 @@ def _probe(session: Session, phase: PhasePlan, seconds: float) -> Rate:
 def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
     """Training steps of the whole network."""
     task = train.prepare(session, phase)
-    feed = task.feed
+    feed = task.feed.feed if isinstance(task.feed, Prefetched) else task.feed
     assert isinstance(feed, ImageFeed)  # noqa: S101 - what feeds a phase that is no probe
     moved = None if feed.recipe is None else feed.pictures.gather
     # An epoch's last batch may be one larger than the others.

@@ -102,7 +102,7 @@ def set_scale(session: Session) -> None:
         count = min(_SCALE_IMAGES, there)
         # Evenly over all of them, which lie class by class.
         feed, some = image_feed(session, once=True), np.arange(count) * there // count
-        feed.begin(some)
+        feed.begin([some])
         before = model.at_once
         found = view_features(model.features, feed, some, 1)
         _say_pieces(session, "features", before)

@@ -19,7 +19,7 @@ from zoo.training.inputs import affine, normalise
 from zoo.training.threads import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from zoo.components import Preprocess
     from zoo.training.augment import Work
@@ -44,8 +44,8 @@ class Feed(Protocol):
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """The input for these samples `[B]` in this epoch (from 0)."""
 
-    def begin(self, samples: np.ndarray) -> None:
-        """Told all samples that will be asked for, as of an epoch, in their order."""
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
+        """Told all batches of samples that will be asked for, as of an epoch, in their order."""
 
     def expect(self, samples: np.ndarray) -> None:
         """Told which samples come next, while the device still computes the step before."""
@@ -76,7 +76,7 @@ class FeatureFeed:
         picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
         return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
 
-    def begin(self, samples: np.ndarray) -> None:
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
         """Nothing is to be done: all features are there."""
 
     def expect(self, samples: np.ndarray) -> None:
@@ -119,9 +119,10 @@ class ImageFeed:
         """The first view of each of `count` epochs, normalised `[B·count, 3, H, W]`."""
         return self._made(samples, np.arange(count), np.zeros(count, np.int64))
 
-    def begin(self, samples: np.ndarray) -> None:
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
         """Have the pictures decoded ahead where they are not kept."""
-        self.pictures.begin(samples)
+        if batches:
+            self.pictures.begin(np.concatenate(batches))
 
     def expect(self, samples: np.ndarray) -> None:
         """Have the pictures sent ahead where they are not on the device."""

@@ -198,7 +198,7 @@ def run(
         )
         task.learner.trained.train()
         left = batches(order, phase.batch_size)[position.batch :]
-        task.feed.begin(order[position.batch * phase.batch_size :])
+        task.feed.begin(left)
         for samples, following in zip_longest(left, left[1:]):
             _step(task, samples, gradients, ledger)
             if following is not None:

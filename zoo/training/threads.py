@@ -47,12 +47,12 @@ def suited(head: nn.Module) -> Iterator[None]:
     validation and prediction.
     """
     small = sum(parameter.numel() for parameter in head.parameters()) < _SMALL
-    with _set(1 if small else torch.get_num_threads()):
+    with limited(1 if small else torch.get_num_threads()):
         yield
 
 
 def spread(work: Callable[[int], None], count: int, threads: int) -> None:
-    """Call `work` with 0 to `count` - 1, several at the same time.
+    """Call `work` with 0 to `count` - 1, several at the same time where there are several threads.
 
     Each call computes with one thread, and so gives the same bits however many there are: a sum's
     depend on how many threads share it.
@@ -62,13 +62,22 @@ def spread(work: Callable[[int], None], count: int, threads: int) -> None:
         count: how often.
         threads: how many calls at the same time.
     """
-    with _set(1), ThreadPoolExecutor(threads) as pool:
-        deque(pool.map(work, range(count)), maxlen=0)
+    with limited(1):
+        if threads == 1:
+            for place in range(count):
+                work(place)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            deque(pool.map(work, range(count)), maxlen=0)
 
 
 @contextmanager
-def _set(threads: int) -> Iterator[None]:
+def limited(threads: int) -> Iterator[None]:
+    """Within the block, this thread computes with so many, and so does who is new to computing."""
     before = torch.get_num_threads()
+    if before == threads:
+        yield
+        return
     torch.set_num_threads(threads)
     try:
         yield

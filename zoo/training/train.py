@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from zoo.training.feeds import FeatureFeed, Feed
 from zoo.training.model import fingerprint, thaw
 from zoo.training.order import class_weights
 from zoo.training.predictor import head_logits
+from zoo.training.prefetch import Prefetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,11 +113,13 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
     )
     groups = _groups(session, loss, probing=probing)
     targets = session.dataset.targets[session.dataset.rows("train")]
-    feed: Feed = (
-        FeatureFeed(session.features["train"], plan.views, session.seed)
-        if probing
-        else image_feed(session)
-    )
+    feed: Feed
+    if probing:
+        feed = FeatureFeed(session.features["train"], plan.views, session.seed)
+    elif device.accelerator:
+        feed = image_feed(session)
+    else:
+        feed = Prefetched(replace(image_feed(session), threads=1))
     trained: nn.Module = model.head if probing else model
     return fit.Task(
         phase=fit.Phase(
