@@ -74,12 +74,11 @@ def canvas(decoded: Decoded, side: int) -> NDArray[np.uint8]:
         decoded: whole, or as reduced as `least` has it.
         side: S.
     """
-    image = decoded.image
     by = _reduced_by(decoded.size, side)
     if not by:
-        return np.asarray(_squashed(image, side))
+        return np.asarray(_squashed(decoded.image, side))
     rest = by // decoded.reduced
-    return np.asarray(image.reduce(rest) if rest > 1 else image)
+    return np.asarray(decoded.image.reduce(rest)) if rest > 1 else decoded.levels
 
 
 def _reduced_by(size: tuple[int, int], side: int) -> int:

@@ -35,10 +35,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from zoo.data.jpeg import levels
 from zoo.errors import BadData
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from numpy.typing import NDArray
 
 #: what is tried, by Pillow's names (JPEG brings MPO, the two-lens JPEG, with it)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000")
@@ -86,18 +89,29 @@ class Decoded:
     """A picture, and what is known of the file that it came from.
 
     Args:
-        image: RGB, upright, without info.
+        picture: RGB, upright, without info; or its levels, uint8 `[height, width, 3]`.
         size: true (width, height) of the upright picture, pixels.
         animated: whether there are more frames or pages than this one.
         reducible: whether the file can be decoded reduced, which JPEG alone can.
         reduced: by how much the picture is, by its sides.
     """
 
-    image: Image.Image
+    picture: Image.Image | NDArray[np.uint8]
     size: tuple[int, int]
     animated: bool
     reducible: bool
     reduced: int = 1
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture."""
+        picture = self.picture
+        return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+
+    @property
+    def levels(self) -> NDArray[np.uint8]:
+        """Its levels, uint8 `[height, width, 3]`."""
+        return np.asarray(self.picture)
 
 
 def read(path: Path) -> bytes:
@@ -189,6 +203,11 @@ def _decode(source: BinaryIO, least: int) -> Decoded:
             image.decodermaxblock = MAX_BYTES  # or it is read, and copied, in pieces of 64 kB
         if by > 1:
             image.draft(None, (width // by, height // by))
+        elif reducible and image.mode == "RGB" and _orientation(image) not in _UPRIGHT:
+            source.seek(0)
+            found = levels(source.read(), image.size)
+            if found is not None:
+                return Decoded(found, image.size, _is_animated(image), reducible)
         # others look for a second frame in the place of the first
         upright, sideways = _upright_rgb(image, keep=not reducible)
         size = (height, width) if sideways else (width, height)
