@@ -21,6 +21,8 @@
 Layers, each over the one before: built in, plugins' (under their namespace), the user's
 configuration folder, the working directory, `--registry FILE`. A later layer's entry that names a
 `spec` or an `extends` starts anew; one that does not changes single values of the entry below it.
+An option of a component that stands apart (`head.dropout`) goes before the entry's spec, and a spec
+before all that the entry extends.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo import folders, toml
-from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
+from zoo.components import KINDS
+from zoo.errors import InputMissing, SpecError, StorageFault, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
 from zoo.plugins import basis
@@ -353,10 +356,22 @@ def _circle(names: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> st
     return f"{raw[names[first]]['extends'].origin}: extends goes in a circle: {told}"
 
 
+def _options(spec: str) -> set[str]:
+    """Options that a spec states, as an entry's keys name them; none of one that does not parse."""
+    try:
+        parts = parse(spec).parts
+    except SpecError:
+        return set()
+    return {
+        f"{kind}.{key}" for kind, part in zip(KINDS, parts, strict=True) for key, _ in part.options
+    }
+
+
 def _entry(chain: list[str], raw: Mapping[str, dict[str, Placed]]) -> Entry:
     keys: dict[str, Placed] = {}
     for name in reversed(chain):
-        keys |= raw[name]
+        said = _options(str(raw[name]["spec"].value)) if "spec" in raw[name] else set()
+        keys = {key: one for key, one in keys.items() if key not in said} | raw[name]
     own = raw[chain[0]]
     return Entry(
         name=chain[0],
