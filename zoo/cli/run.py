@@ -105,7 +105,7 @@ def command(spec: str | None, **options: Any) -> None:  # noqa: ANN401 - click p
     show(done, as_json=options["as_json"])
 
 
-def _repeat(spec: str | None, settings: dict[str, object], options: Mapping[str, Any]) -> None:
+def _repeat(spec: str | None, settings: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Do a run again; nothing but where things lie may be said of it."""
     flags = ("deterministic", "dry_run", "registry")
     more = [*sorted({*settings} - _OF_REPEATS), *(one for one in flags if options[one])]
@@ -120,7 +120,7 @@ def _repeat(spec: str | None, settings: dict[str, object], options: Mapping[str,
 
     done = repeat(
         options["repeats"],
-        data=options["data"],
+        data=settings.get("data"),
         out=options["out"],
         observe=options["observe"],
         accept_drift=options["accept_drift"],
