@@ -86,6 +86,19 @@ def test_an_operating_system_error_is_not_remembered(site: Site, surveys: list[s
     assert len(surveys) == 2
 
 
+def test_a_record_that_is_cut_off_costs_that_plugin_alone_and_is_asked_for_again(
+    site: Site, museum: Path, surveys: list[str]
+) -> None:
+    # Files of this process end after 20 bytes, as on a disk that is full.
+    cut = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
+    site.add("acme", "1.0", ENTRY, {"acme_zoo.py": cut + LOSS.format(name="one")})
+    site.install(museum / "healthy")
+    offers(site.path)
+    found = {one.source.module: reason(one) for one in offers(site.path)}
+    assert found == {"acme_zoo": "what it found could not be written whole", "healthy": ""}
+    assert surveys == ["acme_zoo", "healthy", "acme_zoo"]
+
+
 def test_a_hanging_plugin_is_stopped_named_and_waited_for_once(
     site: Site, museum: Path, surveys: list[str]
 ) -> None:

@@ -114,7 +114,10 @@ class _Child:
             reason = f"it took more than {limit:g} s to be imported and asked"
             return self._failure(f"{reason}; try it again: zoo plugins --retry", lasting=True)
         if self._result.exists():
-            return json.loads(self._result.read_bytes())
+            try:
+                return json.loads(self._result.read_bytes())
+            except ValueError:  # a full disk, say
+                return self._failure("what it found could not be written whole")
         if code < 0:
             return self._failure(f"it crashed the process ({signal.Signals(-code).name})")
         return self._failure(f"it ended the process with exit code {code}", lasting=True)
