@@ -216,6 +216,15 @@ def test_a_runs_json_is_its_files(finished: RunFolder) -> None:
     assert record["exit"]["code"] == 0
 
 
+@pytest.mark.parametrize("asked", [["--structure"], ["--kind", "backbone"]])
+def test_a_run_has_no_structure_and_no_kind_and_its_spec_has(
+    finished: RunFolder, asked: list[str]
+) -> None:
+    with pytest.raises(UnknownName, match="run is a run") as caught:
+        run("run", *asked)
+    assert f"zoo show {finished.plan().spec} --structure" in caught.value.hint
+
+
 def test_a_run_that_was_cut_off_is_said_to_be_unfinished(finished: RunFolder) -> None:
     (finished.path / "summary.json").unlink()
     (finished.path / "exit.json").unlink()

@@ -110,6 +110,12 @@ def _held(everything: Catalog, kind: Kind, part: Part) -> bool:
 
 
 def _unknown(name: str, everything: Catalog, book: registry.Registry) -> UnknownName:
+    if (Path(name) / runfolder.PLAN).is_file():
+        spec = RunFolder(Path(name)).plan().spec
+        return UnknownName(
+            f"{name} is a run, which is shown without --structure and --kind.",
+            hint=f"For the modules of its spec: zoo show {spec} --structure",
+        )
     if "+" in name:
         return UnknownName(
             f"{name} is a spec; zoo show takes one of its parts, an entry or a run.",
