@@ -187,12 +187,12 @@ def _about(found: Resolution) -> dict[str, str]:
     component, facts = found.listed.component, found.listed.component.facts
     standard = defaults(component)
     views = at(component.views, standard)
-    deprecated = component.deprecated
+    old = component.deprecated
     return {
         "chosen because": found.rule,
         "not": ", ".join(f"{other.full_name} ({why})" for other, why in found.losers),
         "also called": ", ".join(component.aliases),
-        "deprecated": f"since {deprecated.since}; use {deprecated.use}" if deprecated else "",
+        "deprecated": f"since {old.since}{old.use and f'; use {old.use}'}" if old else "",
         "parameters": f"{facts.params:,} ({count(facts.params)})" if facts.params else "",
         "features": str(facts.features or ""),
         "input": side(facts.input_size),
