@@ -153,6 +153,12 @@ def test_every_problem_is_named_at_once_with_file_line_and_near_name() -> None:
         assert line in message
 
 
+def test_an_entry_that_says_nothing_is_told_with_its_own_file_and_line() -> None:
+    Path("o.toml").write_text(HEAD + "[defaults]\nseed = 1\n[entries.x]\n")
+    with pytest.raises(UsageError, match=r"^o\.toml:4: entry x has neither spec nor extends"):
+        registry.load(Path("o.toml"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
