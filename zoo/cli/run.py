@@ -88,7 +88,7 @@ def command(spec: str | None, **options: Any) -> None:  # noqa: ANN401 - click p
         )
     if options["deterministic"]:
         settings["deterministic"] = True
-    hears = listener(quiet=False)
+    hears = listener()
     if options["dry_run"]:
         _dry_run(spec, settings, options["registry"], hears, as_json=options["as_json"])
         return
@@ -124,7 +124,7 @@ def _repeat(spec: str | None, settings: Mapping[str, Any], options: Mapping[str,
         out=options["out"],
         observe=options["observe"],
         accept_drift=options["accept_drift"],
-        listener=listener(quiet=False),
+        listener=listener(),
     )
     show(done, as_json=options["as_json"])
 
