@@ -9,7 +9,7 @@ import click
 
 from zoo import encoding
 from zoo.cli import console
-from zoo.cli.asked import given, taking
+from zoo.cli.asked import OPTIONS, given, taking
 from zoo.errors import UsageError
 from zoo.options import spelt, wants
 from zoo.settings import SETTINGS
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from zoo.draft import Draft
     from zoo.phases import PhasePlan
     from zoo.progress import Listener
-
-#: settings that have an option of their own
-_TAKEN = (
-    *("data", "epochs", "train", "weights", "device", "precision", "batch_size", "lr"),
-    *("image_size", "metric", "seed", "bad_images"),
-)
 
 
 class _Command(click.Command):
@@ -56,7 +50,7 @@ _OF_REPEATS = {"data"}
 
 @click.command("run", cls=_Command)
 @click.argument("spec", required=False)
-@taking(*_TAKEN)
+@taking(*OPTIONS)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
 @click.option(
