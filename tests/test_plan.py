@@ -55,12 +55,14 @@ def test_the_command_line_beats_the_entry_which_beats_the_defaults(planned: Make
     assert plan.entry == "mine"
 
 
-def test_an_option_given_apart_beats_the_spec_which_beats_the_entry(planned: Make) -> None:
-    layers = book("tiny/net+linear:dropout=0.2+ce:label_smoothing=0.3", loss__label_smoothing=0.1)
-    plan = planned("mine", book=layers, head__dropout="0.5")
+def test_the_command_line_beats_the_entry_whose_options_beat_its_spec(planned: Make) -> None:
+    spec = "tiny/net+linear:dropout=0.2+ce:label_smoothing=0.3"
+    plan = planned("mine", book=book(spec, loss__label_smoothing=0.1), head__dropout="0.5")
     assert plan.head.options["dropout"] == 0.5
-    assert plan.loss.options["label_smoothing"] == 0.3
+    assert plan.loss.options["label_smoothing"] == 0.1
     assert plan.origins["head.dropout"] == "command line"
+    assert plan.origins["loss.label_smoothing"] == "r.toml:5"
+    assert planned(spec, head__dropout="0.5").head.options["dropout"] == 0.5
 
 
 def test_every_problem_is_said_at_once_with_a_near_name(planned: Make) -> None:

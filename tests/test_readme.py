@@ -114,11 +114,11 @@ def test_every_file_that_is_linked_is_there() -> None:
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_the_map_names_every_room() -> None:
+def test_the_map_names_every_room_once() -> None:
     zoo_folder = README.parent / "zoo"
     rooms = {path.name for path in zoo_folder.glob("[!_]*.py")}
     rooms |= {f"{path.parent.name}/" for path in zoo_folder.glob("*/__init__.py")}
     table = "".join(
         re.findall(r"^\| (`.+?) \|", (zoo_folder / "README.md").read_text(), re.MULTILINE)
     )
-    assert set(re.findall(r"`([\w./]+)`", table)) == rooms
+    assert sorted(re.findall(r"`([\w./]+)`", table)) == sorted(rooms)

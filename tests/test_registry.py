@@ -95,6 +95,24 @@ def test_an_entry_that_names_its_spec_starts_anew() -> None:
     assert loaded('[entries.demo]\nspec = "a+b+c"\n').entry("demo").settings == {}
 
 
+def test_what_is_written_nearer_wins_whether_in_a_spec_or_apart() -> None:
+    merged = loaded(
+        '[entries.a]\nspec = "resnet18+linear:dropout=0.3+ce"\n'
+        '[entries.b]\nextends = "a"\nhead.dropout = 0.1\nloss.label_smoothing = 0.2\n'
+        '[entries.c]\nextends = "b"\nspec = "resnet18+linear:dropout=0.4+ce"\n'
+        '[entries.d]\nspec = "resnet18+linear:dropout=0.5+ce"\n',
+        extra="[entries.d]\nhead.dropout = 0.6\n",
+    )
+    b, c, d = (resolve(name, {}, catalog=catalog(), book=merged) for name in "bcd")
+    assert b.head.options["dropout"] == 0.1
+    assert b.origins["head.dropout"] == "registry.toml:6"
+    assert c.head.options["dropout"] == 0.4
+    assert "head.dropout" not in c.origins
+    assert c.loss.options["label_smoothing"] == 0.2
+    assert d.head.options["dropout"] == 0.6
+    assert d.origins["head.dropout"] == "extra.toml:3"
+
+
 def test_extends_brings_spec_and_settings_but_not_the_summary() -> None:
     merged = loaded(
         '[entries.a]\nspec = "a+b+c"\nsummary = "A."\nlr = 0.1\nepochs = 1\n'
@@ -133,6 +151,12 @@ def test_every_problem_is_named_at_once_with_file_line_and_near_name() -> None:
         "registry.toml:18: entires is not known (did you mean 'entries'?)",
     ):
         assert line in message
+
+
+def test_an_entry_that_says_nothing_is_told_with_its_own_file_and_line() -> None:
+    Path("o.toml").write_text(HEAD + "[defaults]\nseed = 1\n[entries.x]\n")
+    with pytest.raises(UsageError, match=r"^o\.toml:4: entry x has neither spec nor extends"):
+        registry.load(Path("o.toml"))
 
 
 @pytest.mark.parametrize(

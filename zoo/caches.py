@@ -22,7 +22,7 @@ from zoo.errors import UsageError
 from zoo.files import TRASH, UNFINISHED, remove_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 ABOUT = {
     "catalog": "what the installed plugins offer",
@@ -134,21 +134,29 @@ def caches() -> tuple[Cache, ...]:
     return tuple(_measured(one) for one in sorted(place.iterdir())) if place.is_dir() else ()
 
 
-def clear(names: Iterable[str] = ()) -> Cleared:
+def caches_named(names: Collection[str]) -> tuple[Cache, ...]:
+    """Those of these names that are in the cache folder; all of them if none is named.
+
+    Raises:
+        UsageError: there is no cache of that name.
+    """
+    there = caches()
+    known = {one.name for one in there} | {*ABOUT}
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(
+            f"There is no cache called {', '.join(unknown)}.",
+            hint=f"There is: {', '.join(one.name for one in there) or 'none'}",
+        )
+    return tuple(one for one in there if not names or one.name in names)
+
+
+def clear(names: Collection[str] = ()) -> Cleared:
     """Remove caches; all of them if none is named.
 
     Raises:
         UsageError: there is no cache of that name; nothing is removed.
     """
-    there = {one.name: one for one in caches()}
-    wanted = list(names) or list(there)
-    unknown = [name for name in wanted if name not in {*there, *ABOUT}]
-    if unknown:
-        raise UsageError(
-            f"There is no cache called {', '.join(unknown)}.",
-            hint=f"There is: {', '.join(there) or 'none'}",
-        )
-    found = [there[name] for name in wanted if name in there]
+    found = caches_named(names)
     place = folders.cache()
     left = [part for one in found for part in _remove(place / one.name)]
     freed = sum(one.bytes for one in found) - sum(_measured(part).bytes for part in left)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zoo import caches, hot, idle, installed, registry, runfolder
+from zoo import caches, hot, idle, installed, registry
 from zoo.data.dataset import Dataset, source, survey
 from zoo.data.hashes import Hashes
 from zoo.data.rows import listed
@@ -183,10 +183,11 @@ def same_data(
 
     Raises:
         Mismatch: files came, went or changed.
+        BadData: split.json is damaged.
         Refused: something in the run folder is a link.
     """
     dataset = survey_data(plan, hears, pause)
-    record = folder.read(runfolder.SPLIT)
+    record = folder.split()
     changed = unlike(record, dataset)
     if changed:
         hint = "Restore the data, or start a new run with zoo run."
@@ -201,7 +202,7 @@ def unlike(record: Mapping[str, Any], dataset: Dataset) -> list[str]:
         record: the run's split.json.
         dataset: the data now.
     """
-    left_out = {one["name"] for one in record.get("skipped", ())}
+    left_out = {one["name"] for one in record["skipped"]}
     begun = {one["name"]: (one["sha256"], one["class"]) for one in record["files"]}
     now = {
         row.name: (digest, row.label)
@@ -229,7 +230,7 @@ def as_begun(record: Mapping[str, Any], dataset: Dataset) -> Dataset:
         dataset: the data now.
     """
     begun = {one["name"]: one["split"] for one in record["files"]}
-    skipped = tuple((one["name"], one["reason"]) for one in record.get("skipped", ()))
+    skipped = tuple((one["name"], one["reason"]) for one in record["skipped"])
     rows = dataset.table.rows
     gone = {row for row, one in enumerate(rows) if one.name not in begun}
     splits = tuple(begun.get(one.name, "train") for one in rows)

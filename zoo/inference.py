@@ -265,7 +265,7 @@ def _split_of(path: Path) -> list[dict[str, str]]:
             f"{path} has no {runfolder.SPLIT}, which says what its training left aside.",
             hint="Measure all images: --split all",
         )
-    files: list[dict[str, str]] = RunFolder(path).read(runfolder.SPLIT).get("files", [])
+    files: list[dict[str, str]] = RunFolder(path).split()["files"]
     return files
 
 

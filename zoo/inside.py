@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: the card of a model of 100,000 classes has some 10 MB
 MAX_BYTES = 64_000_000
-_RESTORE = "Restore it from a copy of the run."
+#: what to do about a file that is damaged
+RESTORE = "Restore it from a copy of the run."
 
 
 def refuse_links(folder: Path) -> None:
@@ -39,13 +40,13 @@ def read_object(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     with path.open("rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
-        raise BadData(f"{path} has more than {limit:,} bytes.", hint=_RESTORE)
+        raise BadData(f"{path} has more than {limit:,} bytes.", hint=RESTORE)
     try:
         value = json.loads(data)
     except RecursionError as error:
-        raise BadData(f"{path} is damaged: it nests its values too deep.", hint=_RESTORE) from error
+        raise BadData(f"{path} is damaged: it nests its values too deep.", hint=RESTORE) from error
     except ValueError as error:
-        raise BadData(f"{path} is damaged: {error}.", hint=_RESTORE) from error
+        raise BadData(f"{path} is damaged: {error}.", hint=RESTORE) from error
     if not isinstance(value, dict):
-        raise BadData(f"{path} holds no JSON object.", hint=_RESTORE)
+        raise BadData(f"{path} holds no JSON object.", hint=RESTORE)
     return value

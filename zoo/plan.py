@@ -236,7 +236,12 @@ def plan_from_json(record: Mapping[str, Any]) -> Plan:
     try:
         trio = {kind: _chosen_from_json(kind, record[kind]) for kind in KINDS}
         settings, counts = record["settings"], record["counts"]
-        _texts(record.get("observe", []))  # no part of the plan, but of the file
+        _texts(
+            record.get("observe", [])
+        )  # no part of the plan, but of the file, as is what follows
+        if "repeats" in record:
+            _text(record["repeats"]["run"])
+            _texts(record["repeats"]["drift"])
         return Plan(
             spec=_text(record["spec"]),
             entry=_text(record["entry"]),

@@ -161,14 +161,14 @@ def of(plan: Plan, observe: Sequence[str] = ()) -> Provenance:
 
 
 def from_json(record: Mapping[str, Any]) -> Provenance:
-    """The inverse of `to_json`; what an older zoo did not write is empty.
+    """The inverse of `to_json`; what an older zoo did not write beside its own version is empty.
 
     Raises:
-        Mismatch: a name, a version or a hash is none.
+        Mismatch: a name, a version or a hash is none, or nothing says which zoo it was.
     """
     try:
         return Provenance(
-            zoo=_matching(_VERSION, record.get("zoo", "")),
+            zoo=_matching(_VERSION, record.get("zoo")),
             python=_matching(_VERSION, record.get("python", "0")),
             packages={
                 _matching(_NAME, name): _matching(_VERSION, version)

@@ -21,6 +21,8 @@
 Layers, each over the one before: built in, plugins' (under their namespace), the user's
 configuration folder, the working directory, `--registry FILE`. A later layer's entry that names a
 `spec` or an `extends` starts anew; one that does not changes single values of the entry below it.
+An option of a component that stands apart (`head.dropout`) goes before the entry's spec, and a spec
+before all that the entry extends.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo import folders, toml
-from zoo.errors import InputMissing, StorageFault, UnknownName, ZooError
+from zoo.components import KINDS
+from zoo.errors import InputMissing, SpecError, StorageFault, UnknownName, ZooError
 from zoo.near import near
 from zoo.options import did_you_mean, refuse
 from zoo.plugins import basis
@@ -240,12 +243,12 @@ def _shipped(file: Shipped, below: Sequence[Layer]) -> tuple[Layer, Mapping[str,
         if base and (base.value in layer.entries or own in known):
             keys["extends"] = Placed(own, base.origin)
     named = {f"{namespace}/{name}": keys for name, keys in layer.entries.items()}
+    layer.entries = named
     layer.problems += [
-        f"{_origin(keys)}: another file of the plugin has the entry {name} as well"
-        for name, keys in named.items()
+        f"{_origin(name, layer)}: another file of the plugin has the entry {name} as well"
+        for name in named
         if name in known
     ]
-    layer.entries = named
     merged = _merge([*below, layer])  # apart from all others, so that its faults stay its own
     layer.entries = {
         name: _whole(merged.entries[name]) for name in named if name not in merged.left_out
@@ -295,7 +298,7 @@ def _merge(layers: Iterable[Layer], left_out: Mapping[str, str] | None = None) -
             elif name in raw:
                 raw[name] = raw[name] | keys
             elif not layer.problems:
-                found.append(_orphan(name, keys, raw))
+                found.append(_orphan(name, layer, raw))
     entries: dict[str, Entry] = {}
     out = dict(left_out or {})
     for name in sorted(raw):
@@ -321,13 +324,15 @@ def _is_round(chain: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> 
     return str(raw[chain[-1]]["extends"].value) in chain
 
 
-def _orphan(name: str, keys: Mapping[str, Placed], raw: Mapping[str, object]) -> str:
-    return f"{_origin(keys)}: entry {name} has neither spec nor extends{did_you_mean(name, raw)}"
+def _orphan(name: str, layer: Layer, raw: Mapping[str, object]) -> str:
+    where = _origin(name, layer)
+    return f"{where}: entry {name} has neither spec nor extends{did_you_mean(name, raw)}"
 
 
-def _origin(keys: Mapping[str, Placed]) -> str:
-    """Where an entry is written."""
-    return next(iter(keys.values())).origin if keys else FILE
+def _origin(name: str, layer: Layer) -> str:
+    """Where an entry is written: its first key, or its table where that is empty."""
+    keys = layer.entries[name]
+    return next(iter(keys.values())).origin if keys else layer.places[name.rpartition("/")[2]]
 
 
 def _chain(name: str, raw: Mapping[str, dict[str, Placed]]) -> tuple[list[str], list[str]]:
@@ -353,10 +358,22 @@ def _circle(names: Sequence[str], raw: Mapping[str, Mapping[str, Placed]]) -> st
     return f"{raw[names[first]]['extends'].origin}: extends goes in a circle: {told}"
 
 
+def _options(spec: str) -> set[str]:
+    """Options that a spec states, as an entry's keys name them; none of one that does not parse."""
+    try:
+        parts = parse(spec).parts
+    except SpecError:
+        return set()
+    return {
+        f"{kind}.{key}" for kind, part in zip(KINDS, parts, strict=True) for key, _ in part.options
+    }
+
+
 def _entry(chain: list[str], raw: Mapping[str, dict[str, Placed]]) -> Entry:
     keys: dict[str, Placed] = {}
     for name in reversed(chain):
-        keys |= raw[name]
+        said = _options(str(raw[name]["spec"].value)) if "spec" in raw[name] else set()
+        keys = {key: one for key, one in keys.items() if key not in said} | raw[name]
     own = raw[chain[0]]
     return Entry(
         name=chain[0],

@@ -48,10 +48,11 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class Layer:
-    """One file, read and judged: its values, and all that is wrong with it."""
+    """One file, read and judged: its values, where its entries stand, all that is wrong with it."""
 
     defaults: dict[str, Placed] = field(default_factory=dict)
     entries: dict[str, dict[str, Placed]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -71,6 +72,7 @@ def judge(document: toml.Document) -> Layer:
             layer.defaults = _keys(document, ("defaults",), table, layer.problems)
         elif key == "entries":
             layer.entries = _entries(document, table, layer.problems)
+            layer.places = {name: document.at("entries", name) for name in layer.entries}
     return layer
 
 

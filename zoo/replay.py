@@ -152,7 +152,7 @@ def again(
     if not stood_on.used:
         hears.note("provenance: an older zoo made the run, and kept no hashes of its plugins")
     dataset = survey_data(plan, hears, pause)
-    split = folder.read(runfolder.SPLIT)
+    split = folder.split()
     changed = unlike(split, dataset)
     if changed:
         drift.append(Drift(told_of(changed)))

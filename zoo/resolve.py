@@ -181,10 +181,9 @@ def _compiled(plan: Plan, phase: PhasePlan) -> PhasePlan:
 def _option_values(
     component: Component, part: Part, placed: Mapping[str, Placed]
 ) -> dict[str, Value | None]:
-    """Every option: `--set` and files before what the spec says, then the default."""
-    given: dict[str, object] = {name: one.value for name, one in placed.items()}
-    given = {**given, **dict(part.options)}
-    given |= {name: one.value for name, one in placed.items() if one.origin == COMMAND_LINE}
+    """Every option: `--set` and the entry's keys before what the spec says, then the default."""
+    given: dict[str, object] = dict(part.options)
+    given |= {name: one.value for name, one in placed.items()}
     return {
         name: read(option, given[name]) if name in given else option.default
         for name, option in component.options.items()

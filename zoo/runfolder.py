@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import inside, locks, provenance
-from zoo.errors import CannotCreate, InputMissing
+from zoo.errors import BadData, CannotCreate, InputMissing
 from zoo.files import UNFINISHED, append_line, clean, sync_folder, write_json, write_text
 from zoo.plan import Plan, plan_from_json, plan_to_json
 from zoo.provenance import (  # noqa: F401 - names of the run folder too
@@ -44,6 +44,8 @@ MODEL_WEIGHTS = "model.safetensors"
 _MAX_NUMBER = 100_000
 #: more than a million images take in split.json, and more than an epoch takes in metrics.jsonl
 _MAX_BYTES, _MAX_LINE = 1_000_000_000, 1_000_000
+#: what split.json says of each image
+_OF_IMAGES = {"files": ("name", "class", "split", "sha256"), "skipped": ("name", "reason")}
 #: what plan.json says of where a run happens: where its images lie, what it runs on
 _MAY_CHANGE = {
     *("data", "device", "zoo", "python", "packages", "plugins", "observe", "repeats", "loaded"),
@@ -182,6 +184,28 @@ class RunFolder:
         """
         with self._readable(name) as file:
             return inside.read_object(file, limit=_MAX_BYTES)
+
+    def split(self) -> dict[str, Any]:
+        """What split.json says: `files` in a part each, and those that were `skipped`.
+
+        Raises:
+            InputMissing: it is not there.
+            BadData: it is none of ours, or far too large for one.
+        """
+        record: dict[str, Any] = {"skipped": [], **self.read(SPLIT)}
+        try:
+            said = [
+                one[key]
+                for part, keys in _OF_IMAGES.items()
+                for one in record[part]
+                for key in keys
+            ]
+        except (KeyError, TypeError):
+            said = [None]
+        if not all(isinstance(one, str) for one in said):
+            message = f"{self.place / SPLIT} is damaged: it does not give each image its part."
+            raise BadData(message, hint=inside.RESTORE)
+        return record
 
     @contextlib.contextmanager
     def _readable(self, name: str) -> Iterator[Path]:

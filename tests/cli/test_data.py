@@ -68,7 +68,8 @@ def test_what_is_in_use_is_left_alone_and_named(zoo: Zoo, tmp_path: Path) -> Non
     assert "weights" not in out
 
 
-def test_an_unknown_cache_is_answered_with_those_that_are_there(zoo: Zoo) -> None:
-    code, out, err = zoo("cache", "picture", "--clear")
+@pytest.mark.parametrize("more", [[], ["--clear"], ["--json"]])
+def test_an_unknown_cache_is_answered_with_those_that_are_there(zoo: Zoo, more: list[str]) -> None:
+    code, out, err = zoo("cache", "picture", *more)
     assert (code, out) == (2, "")
     assert "pictures" in err

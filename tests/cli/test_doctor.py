@@ -43,6 +43,17 @@ def test_a_healthy_machine_is_told_and_exits_0(zoo: Zoo) -> None:
     assert "no problem" in out
 
 
+def test_a_library_whose_metadata_is_half_removed_has_no_known_version(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "timm-1.0.dist-info").mkdir()
+    (tmp_path / "timm-1.0.dist-info" / "METADATA").write_text("Name: timm\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, _ = zoo()
+    assert code == 0
+    assert ["version", "timm", "unknown"] in [line.split() for line in out.splitlines()]
+
+
 def test_folders_are_measured(zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "a.safetensors").write_bytes(bytes(1_500_000))

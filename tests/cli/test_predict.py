@@ -64,6 +64,7 @@ def test_an_unreadable_file_is_named_and_the_others_answered(
     assert code == 65
     assert [one["class"] for one in json.loads(out)] == ["bee"] * 5
     assert "1 of the files cannot be read" in err
+    assert "Mend or remove them" in err
     assert "bee/x.png" in err
 
 

@@ -71,6 +71,8 @@ def test_preferring_twice_is_preferring_once(zoo: Zoo) -> None:
         (["timm/resnet18.a1"], 2, "Type: zoo prefer timm/resnet18"),
         (["acme/net"], 69, "No installed plugin has the namespace"),
         (["--remove", "timm/resnet18"], 2, "There are none."),
+        (["--remove"], 2, "zoo prefer --list"),
+        (["timm/resnet18", "--list"], 2, "Leave out --list, or timm/resnet18."),
     ],
 )
 def test_what_cannot_be_preferred_changes_nothing(

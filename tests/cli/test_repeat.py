@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,14 +22,22 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(tmp_path / "site")
 
 
-def test_a_run_is_done_again_by_one_option(
-    zoo: Zoo, finished: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("where", [["--data", "moved"], ["--set", "data=moved"]])
+def test_a_run_is_done_again_by_one_option_wherever_its_images_are_now(
+    zoo: Zoo,
+    finished: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: list[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = zoo("run", "--from", finished, "--data", images, "--out", "again", "--json")
+    shutil.copytree(images, "moved")
+    code, out, err = zoo("run", "--from", finished, *where, "--out", "again", "--json")
     assert code == 0, err
     before = json.loads((finished / "summary.json").read_text())
     assert json.loads(out)["val"] == before["val"]
+    assert json.loads((tmp_path / "again/plan.json").read_text())["data"] == "moved"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from zoo import registry
 from zoo.cli.show import command
-from zoo.components import ByOption, Component, Facts, Option, Preprocess, Weights
+from zoo.components import ByOption, Component, Deprecated, Facts, Option, Preprocess, Weights
 from zoo.errors import InputMissing, Mismatch, UnknownName, UsageError
 from zoo.index import Catalog, Listed
 from zoo.resolve import resolve
@@ -83,6 +83,19 @@ def test_a_fact_that_depends_on_an_option_says_so() -> None:
     shown = run("cekl").stdout
     assert "1 (by target)" in shown
     assert "one of smooth, view" in shown
+
+
+@pytest.mark.parametrize(
+    ("use", "told"), [("losses/cekl", "since 0.3; use losses/cekl"), ("", "since 0.3")]
+)
+def test_what_will_go_is_shown_with_its_successor_if_it_has_one(
+    monkeypatch: pytest.MonkeyPatch, use: str, told: str
+) -> None:
+    old = Component(name="old", target="m:f", deprecated=Deprecated(since="0.3", use=use))
+    listed = Listed("loss", "losses", "zoo-losses", "0.1", old)
+    monkeypatch.setattr(sys.modules["zoo.cli.show"], "catalog", lambda: Catalog((listed,)))
+    shown = run("losses/old").stdout.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in shown if "deprecated" in line] == [told]
 
 
 def test_json_is_the_record_of_the_list() -> None:
@@ -214,6 +227,15 @@ def test_a_runs_json_is_its_files(finished: RunFolder) -> None:
     assert record["plan"]["spec"] == finished.plan().spec
     assert record["summary"]["val"]["n"] == 200
     assert record["exit"]["code"] == 0
+
+
+@pytest.mark.parametrize("asked", [["--structure"], ["--kind", "backbone"]])
+def test_a_run_has_no_structure_and_no_kind_and_its_spec_has(
+    finished: RunFolder, asked: list[str]
+) -> None:
+    with pytest.raises(UnknownName, match="run is a run") as caught:
+        run("run", *asked)
+    assert f"zoo show {finished.plan().spec} --structure" in caught.value.hint
 
 
 def test_a_run_that_was_cut_off_is_said_to_be_unfinished(finished: RunFolder) -> None:

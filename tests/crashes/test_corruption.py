@@ -270,6 +270,41 @@ def test_e1_a_run_whose_plan_classes_or_split_are_damaged_says_so(
     assert name in ended.err
 
 
+NOT_OURS: dict[str, list[dict[str, Any]]] = {
+    "split.json": [{"files": 3}, {"files": [{}]}, {"files": ["ant"]}, {"skipped": [{"name": []}]}],
+    "plan.json": [{"observe": 3}, {"repeats": [1]}, {"repeats": {"run": "x", "drift": 3}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [(name, said) for name, all_said in NOT_OURS.items() for said in all_said]
+)
+def test_e1_a_run_whose_plan_or_split_say_something_else_says_so(
+    run: Run, broken: tuple[Path, Path], pictures: Path, name: str, said: dict[str, Any]
+) -> None:
+    def edited(folder: Path) -> None:
+        file = folder / name
+        file.write_text(json.dumps({**json.loads(file.read_text()), **said}))
+
+    edited(run.folder)
+    again = run.zoo("run", "--from", run.folder, "--out", run.folder.parent / "again")
+    ended = [run.resume(), again]
+    if name == "split.json":
+        whole = shutil.copytree(broken[0], run.folder.parent / "whole")
+        edited(whole)
+        ended.append(run.zoo("eval", whole, "--data", pictures))
+    for one in ended:
+        assert one.code in {65, 78}
+        assert f"{name} is damaged" in one.err
+
+
+def test_e1_a_split_that_names_no_images_says_so(run: Run) -> None:
+    (run.folder / "split.json").write_text("{}")
+    ended = run.resume()
+    assert ended.code == 65
+    assert "split.json is damaged" in ended.err
+
+
 @pytest.mark.parametrize("damage", ["a byte short", "first byte", "last byte", "gone", "zeros"])
 def test_e1_a_damaged_log_of_epochs_is_told_and_changes_nothing_else(
     run: Run, left: Left, expected: dict[str, Any], damage: str

@@ -242,6 +242,9 @@ def test_a_distribution_without_files_has_no_hash(site: Site) -> None:
             '{"url": "ssh://git@x.example/a", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
             "zoo-acme @ git+ssh://git@x.example/a@abc",
         ),
+        ('{"url": "https://token@x.example/a.whl"}', "zoo-acme @ https://x.example/a.whl"),
+        ('{"url": "https://me:p@ss@x.example/a@1"}', "zoo-acme @ https://x.example/a@1"),
+        ('{"url": "file:///home/me@x/acme"}', "zoo-acme @ file:///home/me@x/acme"),
     ],
 )
 def test_what_installs_it_again_is_a_requirement(

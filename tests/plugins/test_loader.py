@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +89,19 @@ def test_an_operating_system_error_is_not_remembered(site: Site, surveys: list[s
     assert len(surveys) == 2
 
 
+def test_a_record_that_is_cut_off_costs_that_plugin_alone_and_is_asked_for_again(
+    site: Site, museum: Path, surveys: list[str]
+) -> None:
+    # Files of this process end after 20 bytes, as on a disk that is full.
+    cut = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
+    site.add("acme", "1.0", ENTRY, {"acme_zoo.py": cut + LOSS.format(name="one")})
+    site.install(museum / "healthy")
+    offers(site.path)
+    found = {one.source.module: reason(one) for one in offers(site.path)}
+    assert found == {"acme_zoo": "what it found could not be written whole", "healthy": ""}
+    assert surveys == ["acme_zoo", "healthy", "acme_zoo"]
+
+
 def test_a_hanging_plugin_is_stopped_named_and_waited_for_once(
     site: Site, museum: Path, surveys: list[str]
 ) -> None:
@@ -103,6 +119,43 @@ def test_a_hanging_plugin_is_stopped_named_and_waited_for_once(
     forget_failures()
     offers(site.path, limit=0.1)
     assert surveys == ["hangs", "healthy", "hangs"]
+
+
+def test_what_a_plugin_starts_ends_with_its_survey(site: Site, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    listening = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    starts = f"""
+import subprocess
+
+with open({str(held)!r}, "w") as held:
+    subprocess.Popen(["sh", "-c", "sleep 5; echo alive"], stdout=held)
+"""
+    site.add("acme", "1.0", ENTRY, {"acme_zoo.py": starts + LOSS.format(name="one")})
+    assert names(offers(site.path)) == ["one"]
+    os.set_blocking(listening, True)
+    assert os.read(listening, 9) == b""
+    os.close(listening)
+
+
+def test_a_survey_that_cannot_be_started_leaves_no_other_running(
+    site: Site, museum: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def one_process(command: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - Popen's
+        if started:
+            raise BlockingIOError
+        started.append(popen(command, **options))
+        return started[0]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", one_process)
+    site.install(museum / "hangs")
+    site.install(museum / "healthy")
+    with pytest.raises(BlockingIOError):
+        offers(site.path)
+    assert started[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"fingerprint": 1}', b"\xff\xfe"])

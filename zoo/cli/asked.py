@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: setting → metavar and help; the option is called as the setting is
-_OPTIONS = {
+OPTIONS = {
     "data": ("PATH", "Folder with one folder per class, or a CSV table."),
     "epochs": ("N", "Epochs of the last phase."),
     "train": ("auto|probe|full|lpft", "What is trained."),
@@ -33,9 +33,7 @@ Command = Any  # what click's decorators take and give
 def taking(*settings: str) -> Callable[[Command], Command]:
     """A command with an option for each of these settings, `--set` and `--registry`."""
     options = [
-        click.option(
-            f"--{name.replace('_', '-')}", metavar=_OPTIONS[name][0], help=_OPTIONS[name][1]
-        )
+        click.option(f"--{name.replace('_', '-')}", metavar=OPTIONS[name][0], help=OPTIONS[name][1])
         for name in settings
     ]
     options += [
@@ -59,7 +57,7 @@ def given(options: Mapping[str, Any]) -> dict[str, object]:
     Raises:
         UsageError: `--set` without a key and a value, or twice of one key.
     """
-    short = {name: value for name, value in options.items() if name in _OPTIONS}
+    short = {name: value for name, value in options.items() if name in OPTIONS}
     return {
         **assignments(options["sets"]),
         **{name: value for name, value in short.items() if value is not None},

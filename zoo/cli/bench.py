@@ -45,7 +45,7 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
         spec,
         seconds=options["seconds"] or SECONDS,
         registry_file=options["registry"],
-        listener=listener(quiet=False),
+        listener=listener(),
         settings=given(options),
     )
     if options["as_json"]:

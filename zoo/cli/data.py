@@ -26,7 +26,7 @@ def cache(names: tuple[str, ...], *, clear: bool, as_json: bool) -> None:
     features are kept (50).
     """
     cleared = caches.clear(names) if clear else None
-    found = [one for one in caches.caches() if clear or not names or one.name in names]
+    found = caches.caches() if clear else caches.caches_named(names)
     if as_json:
         record = {"path": str(folders.cache()), "caches": [asdict(one) for one in found]}
         told = {"freed": cleared.bytes, "in_use": cleared.in_use} if cleared else {}

@@ -65,7 +65,10 @@ def _versions() -> dict[str, str]:
     found = {"zoo": __version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            # None, or no such key, of metadata that a half-done removal left
+            found[name] = metadata.version(name) or "unknown"
+        except KeyError:
+            found[name] = "unknown"
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found

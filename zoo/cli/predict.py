@@ -52,7 +52,10 @@ def command(
         lines = "\n".join(
             f"  {encoding.line(str(path))}: {reason}" for path, reason in found.problems
         )
-        raise BadData(f"{len(found.problems)} of the files cannot be read:\n{lines}")
+        raise BadData(
+            f"{len(found.problems)} of the files cannot be read:\n{lines}",
+            hint="Mend or remove them; what is said of the others holds.",
+        )
 
 
 def _rows(found: Answers, *, digits: int) -> list[tuple[str, str, str]]:

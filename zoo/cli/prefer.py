@@ -24,7 +24,12 @@ def command(*, name: str | None, remove: bool, wants_list: bool) -> None:
 
     zoo prefer timm/resnet18
     """
-    if name is None or wants_list:
+    if remove and name is None:
+        raise UsageError("--remove wants a NAME.", hint="zoo prefer --list shows which there are.")
+    if wants_list and name is not None:
+        hint = f"Leave out --list, or {name}."
+        raise UsageError("--list shows all preferences and takes no NAME.", hint=hint)
+    if name is None:
         _list()
     elif remove:
         _remove(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -102,12 +102,7 @@ class Bars(Silent):
             self.end()
 
 
-def listener(*, quiet: bool) -> Any:  # noqa: ANN401 - whichever Listener
-    """Bars where a person looks, plain lines where a log is written, nothing when quiet."""
-    found: Listener
-    if quiet:
-        found = Silent()
-    else:
-        console = Console(stderr=True)
-        found = Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
-    return found
+def listener() -> Listener:
+    """Bars where a person looks, plain lines where a log is written."""
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines()

@@ -23,5 +23,5 @@ def command(run: Path, *, data: str | None, accept_drift: bool, as_json: bool) -
     from zoo.cli.progress import listener
     from zoo.corridor import resume
 
-    done = resume(run, data=data, accept_drift=accept_drift, listener=listener(quiet=False))
+    done = resume(run, data=data, accept_drift=accept_drift, listener=listener())
     show(done, as_json=as_json)

@@ -9,7 +9,7 @@ import click
 
 from zoo import encoding
 from zoo.cli import console
-from zoo.cli.asked import given, taking
+from zoo.cli.asked import OPTIONS, given, taking
 from zoo.errors import UsageError
 from zoo.options import spelt, wants
 from zoo.settings import SETTINGS
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from zoo.draft import Draft
     from zoo.phases import PhasePlan
     from zoo.progress import Listener
-
-#: settings that have an option of their own
-_TAKEN = (
-    *("data", "epochs", "train", "weights", "device", "precision", "batch_size", "lr"),
-    *("image_size", "metric", "seed", "bad_images"),
-)
 
 
 class _Command(click.Command):
@@ -56,7 +50,7 @@ _OF_REPEATS = {"data"}
 
 @click.command("run", cls=_Command)
 @click.argument("spec", required=False)
-@taking(*_TAKEN)
+@taking(*OPTIONS)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/NAME-N].")
 @click.option("--deterministic", is_flag=True, help="Only operations that repeat bit for bit.")
 @click.option(
@@ -88,7 +82,7 @@ def command(spec: str | None, **options: Any) -> None:  # noqa: ANN401 - click p
         )
     if options["deterministic"]:
         settings["deterministic"] = True
-    hears = listener(quiet=False)
+    hears = listener()
     if options["dry_run"]:
         _dry_run(spec, settings, options["registry"], hears, as_json=options["as_json"])
         return
@@ -105,7 +99,7 @@ def command(spec: str | None, **options: Any) -> None:  # noqa: ANN401 - click p
     show(done, as_json=options["as_json"])
 
 
-def _repeat(spec: str | None, settings: dict[str, object], options: Mapping[str, Any]) -> None:
+def _repeat(spec: str | None, settings: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Do a run again; nothing but where things lie may be said of it."""
     flags = ("deterministic", "dry_run", "registry")
     more = [*sorted({*settings} - _OF_REPEATS), *(one for one in flags if options[one])]
@@ -120,11 +114,11 @@ def _repeat(spec: str | None, settings: dict[str, object], options: Mapping[str,
 
     done = repeat(
         options["repeats"],
-        data=options["data"],
+        data=settings.get("data"),
         out=options["out"],
         observe=options["observe"],
         accept_drift=options["accept_drift"],
-        listener=listener(quiet=False),
+        listener=listener(),
     )
     show(done, as_json=options["as_json"])
 

@@ -110,6 +110,12 @@ def _held(everything: Catalog, kind: Kind, part: Part) -> bool:
 
 
 def _unknown(name: str, everything: Catalog, book: registry.Registry) -> UnknownName:
+    if (Path(name) / runfolder.PLAN).is_file():
+        spec = RunFolder(Path(name)).plan().spec
+        return UnknownName(
+            f"{name} is a run, which is shown without --structure and --kind.",
+            hint=f"For the modules of its spec: zoo show {spec} --structure",
+        )
     if "+" in name:
         return UnknownName(
             f"{name} is a spec; zoo show takes one of its parts, an entry or a run.",
@@ -181,12 +187,12 @@ def _about(found: Resolution) -> dict[str, str]:
     component, facts = found.listed.component, found.listed.component.facts
     standard = defaults(component)
     views = at(component.views, standard)
-    deprecated = component.deprecated
+    old = component.deprecated
     return {
         "chosen because": found.rule,
         "not": ", ".join(f"{other.full_name} ({why})" for other, why in found.losers),
         "also called": ", ".join(component.aliases),
-        "deprecated": f"since {deprecated.since}; use {deprecated.use}" if deprecated else "",
+        "deprecated": f"since {old.since}{old.use and f'; use {old.use}'}" if old else "",
         "parameters": f"{facts.params:,} ({count(facts.params)})" if facts.params else "",
         "features": str(facts.features or ""),
         "input": side(facts.input_size),

@@ -1,4 +1,7 @@
-"""Surveys in child processes: a time limit, captured output, and nothing left running."""
+"""Surveys in child processes: a time limit, captured output, and nothing left running.
+
+What a plugin starts ends with its survey, unless it has left the process group.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +44,11 @@ def survey(found: Sequence[Source], limit: float) -> Iterator[tuple[Source, dict
     for start in range(0, len(found), _AT_ONCE):
         with tempfile.TemporaryDirectory(prefix="zoo-plugins-") as folder:
             batch = found[start : start + _AT_ONCE]
-            children = [_Child(source, Path(folder) / source.distribution) for source in batch]
+            children: list[_Child] = []
             try:
+                for source in batch:
+                    child = _Child(source, Path(folder) / source.distribution)
+                    children.append(child)
                 for child in children:
                     yield child.source, child.record(limit)
             finally:
@@ -113,19 +120,27 @@ class _Child:
             # Remembered: else every later command would wait for it again.
             reason = f"it took more than {limit:g} s to be imported and asked"
             return self._failure(f"{reason}; try it again: zoo plugins --retry", lasting=True)
+        self._kill_group()  # at once: its number is free to be another's, in time
         if self._result.exists():
-            return json.loads(self._result.read_bytes())
+            try:
+                return json.loads(self._result.read_bytes())
+            except ValueError:  # a full disk, say
+                return self._failure("what it found could not be written whole")
         if code < 0:
             return self._failure(f"it crashed the process ({signal.Signals(-code).name})")
         return self._failure(f"it ended the process with exit code {code}", lasting=True)
 
     def end(self) -> None:
         """Kill whatever still runs of it."""
-        if self._process.poll() is None:
-            if os.name == "posix":
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:
+            self._kill_group()
             self._process.kill()
             self._process.wait()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it
+            if os.name == "posix":
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def output(self) -> str:
         """What it printed."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _MADE = re.compile(r"(^|/)(\.|__pycache__/)|(\.py[co]|~)$")
 #: what an installer writes of a distribution, which tells of the installation
 _OF_INSTALLER = re.compile(r"^[^/]+\.(dist-info|egg-info|data)/|^(\.\.|/)|\.(pth|egg-link)$")
-_SECRET = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
+#: what stands before the host of a URL: a password, or a token alone; `git` is everybody
+_SECRET = re.compile(r"(?<=://)(?!git@)[^/\s]*@")
 
 
 def sha256(distribution: Distribution) -> str:
@@ -74,7 +75,7 @@ def requirement(distribution: Distribution) -> str:
     """What an installer must be told to have this very distribution: PEP 508.
 
     `name==version`, or for what came from elsewhere than a registry `name @ URL`, of a repository
-    at the commit that was installed. A password in a URL is left out.
+    at the commit that was installed. A password, or a token, in a URL is left out.
     """
     name = distribution.metadata["Name"] or ""
     try:
