@@ -72,7 +72,7 @@ class _Reader:
             self._without_split.append(where)
         self._where[name] = where
         canonical = SPLITS.get(split.strip().casefold(), "")
-        self.rows[name] = Row(self.root / name, name, label, canonical)
+        self.rows[name] = Row(self.root / path, name, label, canonical)
 
     def problems(self) -> list[str]:
         """All that is wrong, in the file's order where it is one record's fault."""
@@ -82,11 +82,13 @@ class _Reader:
         return self._problems
 
     def _name(self, path: str) -> str:
-        """One name for one file: relative to the root where it lies below it."""
-        whole = os.path.normpath(self.root / path)
-        root = os.path.normpath(self.root)
-        below = whole.startswith(os.path.join(root, ""))  # noqa: PTH118 - text on purpose: no links
-        return Path(os.path.relpath(whole, root) if below or root == "." else whole).as_posix()
+        """One name for one file: relative to the root where it lies below it.
+
+        By the text alone: links are not followed for it, so what is read is by the path as it is.
+        """
+        whole, root = (os.path.abspath(one) for one in (self.root / path, self.root))  # noqa: PTH100
+        below = whole.startswith(os.path.join(root, ""))  # noqa: PTH118
+        return Path(os.path.relpath(whole, root) if below else whole).as_posix()
 
     def _complaint(self, path: str | None, label: str | None, split: str | None) -> str:
         if not path:
