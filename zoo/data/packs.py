@@ -2,10 +2,11 @@
 
 A pack holds uint8 rows of one shape, made by one recipe, in one file that only grows. A row counts
 once a line of `index.jsonl` says so, which happens after the row is on the disk; so a killed run
-leaves whole rows, and room that the next run which has the pack alone gives out again. Runs that
-work at the same time fill rows of their own, and share a lock by which nobody removes the pack
-meanwhile. Each line carries a hash of its own, and the CRC-32 that the maker of a row took of it
-is compared before the row is used: damage costs decoding the picture again.
+leaves whole rows, and room that the next run which finds the pack unused gives out again. Runs
+that work at the same time fill rows of their own, none waiting for another, and share a lock by
+which nobody removes the pack meanwhile. Each line carries a hash of its own, and the CRC-32 that
+the maker of a row took of it is compared before the row is used: damage costs decoding the picture
+again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import json
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from itertools import count as counted
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class Pack:
         self.file, self._index = self.folder / "rows.u8", self.folder / "index.jsonl"
         self._share: locks.Share | None = None
         self._refusal = OSError("nobody has it in use")
+        self._left = 0  # how many rows, from the first, are nobody's where no line names them
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -101,6 +103,10 @@ class Pack:
         with ExitStack() as stack:
             try:
                 self._share = stack.enter_context(locks.sharing(self.folder / caches.IN_USE))
+                # Rows that no line ever named were reserved by runs that were killed, if nobody
+                # else is here; whoever comes from now on reserves rows behind these.
+                self._left = self._count() if self._share.alone else 0
+                self._share.admit()
             except OSError as error:
                 self._refusal = error
             try:
@@ -135,7 +141,7 @@ class Pack:
         return row[: self._filled(one.size)] if self._filled else row
 
     def reserve(self, count: int) -> Sequence[int]:
-        """So many rows to fill, while it is in use; from then on others may use it, too.
+        """So many rows to fill, while it is in use.
 
         Raises:
             StorageFault: there is not so much room.
@@ -147,9 +153,6 @@ class Pack:
             size = count * self.row_bytes
             message = f"{self.folder} has no room for {size / 1e9:.1f} GB: {why}."
             raise StorageFault(message, hint=SPACE) from error
-        finally:
-            if self._share:
-                self._share.admit()
 
     def _reserved(self, count: int) -> list[int]:
         if not self._share:
@@ -157,14 +160,18 @@ class Pack:
         if not (self.folder / "recipe.json").exists():
             write_json(self.folder / "recipe.json", self._recipe)
         with self._locked(), self.file.open("ab") as stream:
-            end = -(-stream.tell() // self.row_bytes)
-            # Rows that no line ever named were reserved by runs that were killed, if nobody else
-            # is here. Those of older lines are taken: a run of this moment may have mapped them.
-            first = 0 if self._share.alone else end
+            end = self._count()
+            # Those of older lines are taken: a run of this moment may have mapped them.
             taken = {one.row for one in self._said()}
-            rows = [*islice((row for row in counted(first) if row not in taken), count)]
+            mine = chain(range(self._left), counted(end))
+            rows = [*islice((row for row in mine if row not in taken), count)]
             self._grow(stream, end, max(end, rows[-1] + 1))
+            self._left = 0
         return rows
+
+    def _count(self) -> int:
+        """How many rows the file has, the last of which may be cut short."""
+        return -(-self.file.stat().st_size // self.row_bytes) if self.file.exists() else 0
 
     def _grow(self, stream: BufferedWriter, end: int, new_end: int) -> None:
         """Room for rows up to another end, all at once: a full disk shows now, not half way."""
