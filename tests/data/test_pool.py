@@ -16,7 +16,7 @@ from tests.data.pictures import RECIPE, take
 from zoo.data import pool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 FAULTY = """
@@ -124,6 +124,37 @@ def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path
         take(files, tmp_path, progress=stop)
     assert threading.active_count() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_ends_a_child_that_is_given_a_file_at_that_moment(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_fault(monkeypatch, "time.sleep(600)")
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    asking, stopped = threading.Event(), threading.Event()
+    child, driver = pool._Child, pool._Driver  # noqa: SLF001 - what happens between the two
+    ask, stop = child.ask, driver.stop
+
+    def late(one: Any, tasks: Sequence[pool.Task]) -> dict[str, Any]:  # noqa: ANN401
+        asking.set()
+        assert stopped.wait(60)
+        return ask(one, tasks)
+
+    def told(one: Any) -> None:  # noqa: ANN401
+        stop(one)
+        stopped.set()
+
+    monkeypatch.setattr(child, "ask", late)
+    monkeypatch.setattr(driver, "stop", told)
+    crew = pool.Crew(order, 1)
+    crew.give(pool.Task(0, files[7], 0, 0))
+    assert asking.wait(60)
+    closing = threading.Thread(target=crew.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
 
 
 def test_children_do_not_see_secrets() -> None:

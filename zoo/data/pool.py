@@ -35,6 +35,8 @@ PATIENCE = 60.0
 #: how many files a child is given at once: it has work for some milliseconds while the parent, in
 #: which one thread runs at a time, is busy with something else
 IN_FLIGHT = 4
+#: a driver that does not end is told to stop again this often, seconds
+_BETWEEN_STOPS = 0.1
 #: how many of its 16 MB blocks Pillow keeps for the next picture: fresh memory, which the system
 #: clears page by page, takes longer than decoding a small picture into it
 _PILLOW_BLOCKS = 6
@@ -169,8 +171,10 @@ class Crew:
         self._done.put(None)
         for driver in self._drivers:
             driver.stop()
-        for thread in self._threads:
-            thread.join()
+        for driver, thread in zip(self._drivers, self._threads, strict=True):
+            while thread.is_alive():
+                driver.stop()  # again: it may have been about to ask its child for one more file
+                thread.join(_BETWEEN_STOPS)
 
 
 class _Driver:
