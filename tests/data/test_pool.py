@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +88,25 @@ def test_a_file_that_takes_for_ever_is_given_up(
     }
     assert answers[7] == {"reason": "decoding it takes too long"}
     assert len(answers) == 20
+
+
+def test_whether_a_file_takes_too_long_is_looked_at_while_others_are_answered(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count()  # a second passes whenever somebody looks at the clock
+    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    looked: list[float] = []
+
+    def look(_: object, patience: float) -> None:
+        looked.append(patience)
+
+    monkeypatch.setattr(pool._Driver, "check", look)  # noqa: SLF001 - what it is asked
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    tasks = [pool.Task(place, path, place, place) for place, path in enumerate(files)]
+    answers = [*pool.in_children(tasks, order, 1)]
+    assert looked.count(pool.PATIENCE) == len(answers)
 
 
 def test_files_that_wait_behind_one_that_kills_the_decoder_go_to_the_next(

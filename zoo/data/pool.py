@@ -137,6 +137,7 @@ class Crew:
         self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._patience = patience
+        self._looked = time.monotonic()  # whether somebody holds a file too long
         self._drivers = [_Driver(order, self._todo, jobs) for _ in range(jobs)]
         self._threads = [
             threading.Thread(target=driver.run, args=(self._done,), daemon=True)
@@ -155,11 +156,14 @@ class Crew:
         Raises:
             RuntimeError: a child cannot start.
         """
-        try:
-            answer = self._done.get(timeout=min(1.0, self._patience))
-        except queue.Empty:
+        between = min(1.0, self._patience)
+        if time.monotonic() - self._looked >= between:  # also while others answer
+            self._looked = time.monotonic()
             for driver in self._drivers:
                 driver.check(self._patience)
+        try:
+            answer = self._done.get(timeout=between)
+        except queue.Empty:
             return None
         if isinstance(answer, BaseException):
             raise answer
