@@ -16,6 +16,7 @@ import pytest
 
 from tests.data.pictures import RECIPE, take
 from zoo.data import pool
+from zoo.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,8 +132,11 @@ def test_a_child_that_cannot_start_says_why(
         return {"PYTHONPATH": "", "PYTHONHOME": "/none"}
 
     monkeypatch.setattr(pool, "child_environment", nowhere)
-    with pytest.raises(RuntimeError, match="cannot start"):
+    with pytest.raises(Unavailable) as caught:
         take(files, tmp_path)
+    first, _, words = caught.value.message.partition("\n")
+    assert first == "A process that decodes images cannot start (exit code 1)."
+    assert "encodings" in words  # what the interpreter misses
 
 
 def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.components import Preprocess, to_json
+from zoo.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -43,6 +44,7 @@ _PILLOW_BLOCKS = 6
 #: likewise glibc: blocks of up to so many bytes, the most that it knows, come from its heap, of
 #: which so many stay
 _FROM_HEAP, _KEPT = 32 << 20, 128 << 20
+_HINT = "Mend what it says; where it says nothing, look at the limits of memory and of processes."
 #: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
 _SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
 _SEEN_PREFIXES = ("COVERAGE_", "DYLD_", "LC_", "LD_", "PYTHON")
@@ -110,7 +112,7 @@ def in_children(
         patience: seconds after which a file's decoding is given up.
 
     Raises:
-        RuntimeError: a child cannot start.
+        Unavailable: a child cannot start.
     """
     with closing(Crew(order, jobs, patience=patience)) as crew:
         for task in tasks:
@@ -154,7 +156,7 @@ class Crew:
         """The next answer, or None after an idle second; whoever holds a file too long is killed.
 
         Raises:
-            RuntimeError: a child cannot start.
+            Unavailable: a child cannot start.
         """
         between = min(1.0, self._patience)
         if time.monotonic() - self._looked >= between:  # also while others answer
@@ -261,8 +263,9 @@ class _Child:
         except _DiedError as error:
             self._last_words.seek(0)
             words = self._last_words.read().decode(errors="replace").strip()
+            message = f"A process that decodes images cannot start ({self._ending()}).\n{words}"
             self.close()
-            raise RuntimeError(f"A decoding child cannot start ({error}).\n{words}") from error
+            raise Unavailable(message.strip(), hint=_HINT) from error
 
     def ask(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """The answer to the first of the tasks; the others are told it, too, if they were not.
@@ -303,11 +306,14 @@ class _Child:
         return json.loads(line)
 
     def _how(self) -> str:
-        code = self._process.wait()
+        how = self._ending()
         if self._overdue:
             return "decoding it takes too long"
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"decoding it kills the decoder ({how})"
+
+    def _ending(self) -> str:
+        code = self._process.wait()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def child_environment(parent: Mapping[str, str]) -> dict[str, str]:
