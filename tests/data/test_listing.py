@@ -151,6 +151,18 @@ def test_parquet_with_numbers_for_paths_or_damaged_is_refused(tmp_path: Path) ->
         read_table(tmp_path / "t.parquet")
 
 
+def test_parquet_cells_of_other_types_are_named_by_their_column(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    good = {"path": ["1.jpg", "2.jpg"], "label": ["a", "b"], "split": ["train", "train"]}
+    wrong = {"path": [b"1.jpg", b"2.jpg"], "label": [7.0, None], "split": [0.5, 0.5]}
+    for column, values in wrong.items():
+        parquet.write_table(pa.table({**good, column: values}), tmp_path / "t.parquet")
+        with pytest.raises(BadData, match=f"row 1: the {column} is neither text nor a whole"):
+            read_table(tmp_path / "t.parquet")
+
+
 def test_parquet_without_pyarrow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
