@@ -144,8 +144,13 @@ class Pack:
         """So many rows to fill, while it is in use.
 
         Raises:
-            StorageFault: there is not so much room.
+            StorageFault: there is not so much room, or nothing can be locked there.
         """
+        if count and not self._share:
+            why = self._refusal.strerror or self._refusal
+            message = f"Cannot lock {self.folder} to keep decoded pictures in it: {why}."
+            hint = "Let ZOO_CACHE name a folder on another disk."
+            raise StorageFault(message, hint=hint) from self._refusal
         try:
             return self._reserved(count) if count else ()
         except OSError as error:
@@ -155,8 +160,6 @@ class Pack:
             raise StorageFault(message, hint=SPACE) from error
 
     def _reserved(self, count: int) -> list[int]:
-        if not self._share:
-            raise self._refusal
         if not (self.folder / "recipe.json").exists():
             write_json(self.folder / "recipe.json", self._recipe)
         with self._locked(), self.file.open("ab") as stream:
