@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import caches, folders, locks
+from zoo.data import sealed
 from zoo.data.crc import crc32
 from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 2
-_CHECK_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +197,12 @@ class Pack:
         if not made:
             return
         crash_point(f"before rows of {self.folder.name}")
-        said = json.dumps([[one.digest, one.row, *one.size, one.crc] for one in made])
+        line = sealed.line([[one.digest, one.row, *one.size, one.crc] for one in made])
         try:
             with self.file.open("rb") as stream:
                 os.fsync(stream.fileno())
             with self._locked():
-                append_line(self._index, f"{_check(said)} {said}")
+                append_line(self._index, line)
         except OSError as error:
             message = f"Cannot keep decoded pictures in {self.folder}: {error.strerror or error}."
             raise StorageFault(message, hint=SPACE) from error
@@ -216,23 +216,12 @@ class Pack:
 
     def _said(self) -> list[Made]:
         """What the index says, oldest first; lines that are damaged or cut short are left out."""
-        try:
-            lines = self._index.read_text("ascii", errors="replace").splitlines()
-        except OSError:
-            return []
-        parted = [line.partition(" ") for line in lines]
         return [
             Made(digest, row, (width, height), crc)
-            for check, _, said in parted
-            if check == _check(said)
-            for digest, row, width, height, crc in json.loads(said)
+            for digest, row, width, height, crc in sealed.entries(self._index)
         ]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with locks.waiting(self.folder / "lock"):
             yield
-
-
-def _check(said: str) -> str:
-    return hashlib.sha256(said.encode()).hexdigest()[:_CHECK_LENGTH]
