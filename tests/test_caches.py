@@ -58,6 +58,19 @@ def test_named_caches_go_and_the_others_stay(fill: Fill) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_what_is_behind_a_link_is_not_said_to_be_freed_unless_it_is(
+    fill: Fill, tmp_path: Path
+) -> None:
+    place = fill({"pictures/p/rows.u8": 5, "weights/a": 7})
+    for name in ("pictures", "weights"):
+        (place / name).rename(tmp_path / name)
+        (place / name).symlink_to(tmp_path / name)
+    assert caches.clear() == caches.Cleared(5, ())
+    assert [*(tmp_path / "pictures").iterdir()] == []
+    assert (tmp_path / "weights/a").exists()
+    assert [path.name for path in place.iterdir()] == ["pictures"]  # for the next pictures
+
+
 def test_a_cache_that_is_not_there_is_refused_before_anything_goes(fill: Fill) -> None:
     place = fill({"weights/a": 5})
     with pytest.raises(UsageError, match="no cache called wights") as caught:

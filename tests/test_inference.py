@@ -12,6 +12,7 @@ from PIL import Image
 import zoo
 from zoo.errors import BadData, BadWeights, InputMissing, Mismatch
 from zoo.inference import evaluate, load, predict
+from zoo.training.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,6 +285,22 @@ def test_unreadable_files_cost_the_others_nothing(finished: Path, images: Path) 
     ]
     assert [one.label for one in found.predictions] == ["ant"] * 5 + ["bee"]
     assert [path for path, _ in found.problems] == [bad]
+
+
+def test_pixels_are_read_from_the_disk_batch_by_batch(
+    finished: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped: list[bool] = []
+    logits = Predictor.logits
+
+    def noted(model: Predictor, made: np.ndarray, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        mapped.append(isinstance(made, np.memmap))
+        return logits(model, made, *args, **options)
+
+    monkeypatch.setattr(Predictor, "logits", noted)
+    assert len(predict(finished, [images], device="cpu").paths) > 1
+    evaluate(finished, images, device="cpu")
+    assert mapped == [True, True]
 
 
 def test_nothing_but_unreadable_files_gives_no_answer(finished: Path, tmp_path: Path) -> None:

@@ -158,8 +158,9 @@ def clear(names: Collection[str] = ()) -> Cleared:
     """
     found = caches_named(names)
     place = folders.cache()
+    held = sum(one.bytes for one in found if not _is_mere_link(place / one.name))
     left = [part for one in found for part in _remove(place / one.name)]
-    freed = sum(one.bytes for one in found) - sum(_measured(part).bytes for part in left)
+    freed = held - sum(_measured(part).bytes for part in left)
     return Cleared(max(0, freed), tuple(str(part.relative_to(place)) for part in left))
 
 
@@ -244,7 +245,7 @@ def _parts() -> Iterator[tuple[float, int, Path]]:
 
 def _remove(cache: Path) -> list[Path]:
     """Remove a folder (or file) of the cache folder, but for those parts which it returns."""
-    if not cache.is_dir() or cache.is_symlink():
+    if not cache.is_dir() or _is_mere_link(cache):
         cache.unlink(missing_ok=True)
         return []
     if cache.name not in _PARTED:
@@ -256,9 +257,14 @@ def _remove(cache: Path) -> list[Path]:
             path.unlink(missing_ok=True)
         elif not discard(path):
             left.append(path)
-    with suppress(OSError):  # not empty: of what is left, or of what is new
+    with suppress(OSError):  # a link, or not empty: of what is left, or of what is new
         cache.rmdir()
     return left
+
+
+def _is_mere_link(cache: Path) -> bool:
+    """Whether clearing takes a link and nothing behind it: that of parts is cleared, and stays."""
+    return cache.is_symlink() and cache.name not in _PARTED
 
 
 def _sweep() -> None:

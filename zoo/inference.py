@@ -140,7 +140,7 @@ def predict(path: str | Path, images: Sequence[Path], *, device: str = "auto") -
         found = decoded(files, model.preprocess)
     bad = {problem.index for problem in found.problems}
     good = [place for place in range(len(files)) if place not in bad]
-    logits = model.logits(found.pixels[found.pixels_row[good]])
+    logits = model.logits(found.pixels, rows=found.pixels_row[good])
     found.close()
     return Answers(
         tuple(files[place] for place in good),

@@ -48,7 +48,6 @@ ALLOWED = {
         "os.ftruncate": "who holds it, written while holding it, read for a message only",
         "os.pwrite": "likewise",
     },
-    "data/demo.py": {"drafts.rename": "drawn pictures get their name in the cache, all of them"},
     "fetch.py": {
         "urllib.request.build_opener(Redirect).open": "a request",
         "tempfile.mkstemp": "a download, under a temporary name in the cache",

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zoo import folders
+from zoo import caches, folders
 from zoo.data import demo
 from zoo.data.decode import decode
 from zoo.data.split import digests
 from zoo.data.table import read_table
 from zoo.errors import StorageFault
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -75,3 +73,45 @@ def test_two_processes_that_draw_at_once_agree(
     assert demo.demo_folder() == folder
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_folder_that_has_its_name_is_on_the_disk_with_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(demo, "EACH", 2)
+    fsync, rename = os.fsync, Path.rename
+    synced: set[int] = set()
+    missing: list[str] = []
+
+    def noted(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def named(path: Path, target: Path) -> Path:
+        everything = [path, *path.rglob("*")]
+        missing.extend(one.name for one in everything if one.stat().st_ino not in synced)
+        return rename(path, target)
+
+    monkeypatch.setattr("os.fsync", noted)
+    monkeypatch.setattr(Path, "rename", named)
+    assert len([*demo.demo_folder().glob("*/*.jpg")]) == 10
+    assert missing == []
+
+
+def test_what_a_killed_process_left_half_drawn_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    left: list[Path] = []
+
+    def killed(drafts: Path) -> None:
+        left.append(drafts.with_name(f"{drafts.name}0"))
+        left[0].mkdir()  # as if nobody had cleaned up behind it
+        (left[0] / "fish").mkdir()
+
+    monkeypatch.setattr(demo, "_draw_all", killed)
+    demo.demo_folder()
+    os.utime(left[0], (0, 0))
+    caches.prune()
+    assert [path.name for path in tmp_path.iterdir()] == [f"demo-v{demo.VERSION}"]

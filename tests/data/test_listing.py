@@ -97,6 +97,32 @@ def test_names_do_not_depend_on_how_the_table_is_reached(
     assert [row.name for row in read_table(Path("t.csv")).rows] == [row.name for row in whole.rows]
 
 
+def test_a_table_reached_by_a_relative_path_names_the_files_that_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img/1.jpg").write_bytes(b"beside the table's folder")
+    (tmp_path / "data/img").mkdir(parents=True)
+    (tmp_path / "data/img/1.jpg").write_bytes(b"below it")
+    (tmp_path / "data/t.csv").write_text("path,label\n../img/1.jpg,a\nimg/1.jpg,b\n")
+    whole = read_table(tmp_path / "data/t.csv")
+    monkeypatch.chdir(tmp_path)
+    table = read_table(Path("data/t.csv"))
+    assert [row.name for row in table.rows] == [row.name for row in whole.rows]
+    assert {row.label: row.path.read_bytes() for row in table.rows} == {
+        "a": b"beside the table's folder",
+        "b": b"below it",
+    }
+
+
+def test_what_is_read_is_what_was_looked_for_through_links_too(tmp_path: Path) -> None:
+    (tmp_path / "far/in").mkdir(parents=True)
+    (tmp_path / "far/2.jpg").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "far/in")
+    table = table_of(tmp_path, "path,label\n1.jpg,a\nlink/../2.jpg,b\n", "1.jpg")
+    assert all(row.path.exists() for row in table.rows)
+
+
 def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -123,6 +149,18 @@ def test_parquet_with_numbers_for_paths_or_damaged_is_refused(tmp_path: Path) ->
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(BadData, match="not a readable Parquet"):
         read_table(tmp_path / "t.parquet")
+
+
+def test_parquet_cells_of_other_types_are_named_by_their_column(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    good = {"path": ["1.jpg", "2.jpg"], "label": ["a", "b"], "split": ["train", "train"]}
+    wrong = {"path": [b"1.jpg", b"2.jpg"], "label": [7.0, None], "split": [0.5, 0.5]}
+    for column, values in wrong.items():
+        parquet.write_table(pa.table({**good, column: values}), tmp_path / "t.parquet")
+        with pytest.raises(BadData, match=f"row 1: the {column} is neither text nor a whole"):
+            read_table(tmp_path / "t.parquet")
 
 
 def test_parquet_without_pyarrow_names_the_extra(

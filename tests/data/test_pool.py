@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +16,10 @@ import pytest
 
 from tests.data.pictures import RECIPE, take
 from zoo.data import pool
+from zoo.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 FAULTY = """
@@ -88,6 +91,25 @@ def test_a_file_that_takes_for_ever_is_given_up(
     assert len(answers) == 20
 
 
+def test_whether_a_file_takes_too_long_is_looked_at_while_others_are_answered(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count()  # a second passes whenever somebody looks at the clock
+    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    looked: list[float] = []
+
+    def look(_: object, patience: float) -> None:
+        looked.append(patience)
+
+    monkeypatch.setattr(pool._Driver, "check", look)  # noqa: SLF001 - what it is asked
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    tasks = [pool.Task(place, path, place, place) for place, path in enumerate(files)]
+    answers = [*pool.in_children(tasks, order, 1)]
+    assert looked.count(pool.PATIENCE) == len(answers)
+
+
 def test_files_that_wait_behind_one_that_kills_the_decoder_go_to_the_next(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,8 +132,11 @@ def test_a_child_that_cannot_start_says_why(
         return {"PYTHONPATH": "", "PYTHONHOME": "/none"}
 
     monkeypatch.setattr(pool, "child_environment", nowhere)
-    with pytest.raises(RuntimeError, match="cannot start"):
+    with pytest.raises(Unavailable) as caught:
         take(files, tmp_path)
+    first, _, words = caught.value.message.partition("\n")
+    assert first == "A process that decodes images cannot start (exit code 1)."
+    assert "encodings" in words  # what the interpreter misses
 
 
 def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path: Path) -> None:
@@ -124,6 +149,37 @@ def test_a_failure_while_reporting_ends_the_children(files: list[Path], tmp_path
         take(files, tmp_path, progress=stop)
     assert threading.active_count() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_ends_a_child_that_is_given_a_file_at_that_moment(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_fault(monkeypatch, "time.sleep(600)")
+    for name in ("pixels", "canvases"):
+        (tmp_path / name).write_bytes(bytes(20 * 16 * 24 * 3))
+    order = pool.Order(RECIPE, 8, tmp_path / "pixels", tmp_path / "canvases")
+    asking, stopped = threading.Event(), threading.Event()
+    child, driver = pool._Child, pool._Driver  # noqa: SLF001 - what happens between the two
+    ask, stop = child.ask, driver.stop
+
+    def late(one: Any, tasks: Sequence[pool.Task]) -> dict[str, Any]:  # noqa: ANN401
+        asking.set()
+        assert stopped.wait(60)
+        return ask(one, tasks)
+
+    def told(one: Any) -> None:  # noqa: ANN401
+        stop(one)
+        stopped.set()
+
+    monkeypatch.setattr(child, "ask", late)
+    monkeypatch.setattr(driver, "stop", told)
+    crew = pool.Crew(order, 1)
+    crew.give(pool.Task(0, files[7], 0, 0))
+    assert asking.wait(60)
+    closing = threading.Thread(target=crew.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
 
 
 def test_children_do_not_see_secrets() -> None:

@@ -173,6 +173,21 @@ def test_link_loops_end_and_broken_links_are_left_to_the_decoder(tmp_path: Path)
     assert len(names) < 10
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_links_to_themselves_are_left_to_the_decoder_where_they_claim_to_be_images(
+    tmp_path: Path,
+) -> None:
+    for place in (".", "train/a"):
+        grow(tmp_path, "train/a/1.jpg", "train/b/1.jpg")
+        for name in ("x.jpg", "x"):
+            (tmp_path / place / name).symlink_to(name)
+    (tmp_path / "train/x").symlink_to("x")
+    table = read_table(tmp_path)
+    assert [row.name for row in table.rows] == ["train/a/1.jpg", "train/a/x.jpg", "train/b/1.jpg"]
+    assert set(table.ignored) == {"x", "x.jpg", "train/x", "train/a/x"}
+    assert read_images([tmp_path / "x.jpg"]) == (tmp_path / "x.jpg",)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on posix only")
 def test_strange_names_survive(tmp_path: Path) -> None:
     names = ["sp ace.jpg", "new\nline.jpg", "\x1b[2J.jpg", "-x.jpg", os.fsdecode(b"\xff.jpg")]

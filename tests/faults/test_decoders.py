@@ -19,7 +19,7 @@ from zoo import corridor
 from zoo.data import ingest, pool
 
 from . import corpus
-from .conftest import RUN, read, refused_then_skipped
+from .conftest import RUN, read, refused, refused_then_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,24 @@ def test_a12_a_folder_without_read_permission(
     assert ended.code == 74
     assert "images/bee" in ended.err
     assert not Path("out").exists()
+
+
+def test_a12_links_into_a_folder_without_permission(
+    zoo: Zoo, images: Path, ordinary_user: object
+) -> None:
+    del ordinary_user
+    Path("locked").mkdir()
+    shutil.copy(images / "ant/0.png", "locked/x.png")
+    (images / "ant/x.png").symlink_to(Path("locked/x.png").resolve())
+    (images / "readme").symlink_to(Path("locked/readme").resolve())
+    Path("table.csv").write_text("path,label\nimages/ant/x.png,a\nimages/bee/0.png,b\n")
+    Path("locked").chmod(0)
+    try:
+        refused(zoo(*RUN, "--data", "table.csv"), 65, "ant/x.png: no permission to read it")
+        refused(zoo(*RUN, "--data", "locked/x/y"), 66, "is not there", "nearest folder")
+        refused_then_skipped(zoo, "ant/x.png", reason="no permission to read it")
+    finally:
+        Path("locked").chmod(0o755)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes, sockets and devices with names")

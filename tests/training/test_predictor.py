@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ def test_an_image_is_predicted_in_the_same_bits_alone_and_among_others(
     together = asked.logits(pixels)
     assert torch.equal(asked.logits(pixels[:count]), together[:count])
     assert torch.equal(asked.logits(pixels[-count:]), together[-count:])
+    rows = np.arange(ALL)[::-1][:count]
+    assert torch.equal(asked.logits(pixels, rows=rows), together[rows.copy()])
 
 
 def test_a_head_gets_batches_of_one_size_or_none_that_nobody_asked_for() -> None:

@@ -7,21 +7,21 @@ say little about the class; shape does.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from zoo.errors import StorageFault
+from zoo.files import new_folder, write_bytes
 from zoo.folders import cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _Colour = tuple[int, int, int]
 
@@ -46,26 +46,15 @@ def demo_folder() -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        drafts = Path(tempfile.mkdtemp(prefix=".demo-", dir=folder.parent))
-        try:
+        with new_folder(folder) as drafts:
             _draw_all(drafts)
-            _publish(drafts, folder)
-        finally:
-            shutil.rmtree(drafts, ignore_errors=True)
     except OSError as error:
         message = f"Cannot draw the demo pictures into {folder}: {error.strerror or error}."
         raise StorageFault(message, hint="Free space, or set ZOO_CACHE.") from error
-    return folder
-
-
-def _publish(drafts: Path, folder: Path) -> None:
-    """Rename what is complete; another process that was faster has made the same."""
-    drafts.chmod(0o755)
-    try:
-        drafts.rename(folder)
-    except OSError:
-        if not folder.is_dir():
+    except StorageFault:
+        if not folder.is_dir():  # else another process was faster, and has made the same
             raise
+    return folder
 
 
 def _draw_all(folder: Path) -> None:
@@ -76,7 +65,9 @@ def _draw_all(folder: Path) -> None:
         place, name, number = task
         random = np.random.default_rng([VERSION, place, number])
         picture = _picture(_THINGS[name], random)
-        picture.save(folder / name / f"{number:02}.jpg", quality=int(random.integers(75, 95)))
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=int(random.integers(75, 95)))
+        write_bytes(folder / name / f"{number:02}.jpg", stream.getvalue())
 
     tasks = [(place, name, n) for place, name in enumerate(_THINGS) for n in range(EACH)]
     with ThreadPoolExecutor() as pool:

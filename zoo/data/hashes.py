@@ -6,14 +6,13 @@ back, so a file that was replaced with its old size and date is noticed too. A f
 within two seconds of being hashed is not remembered, since some clocks of file systems are too
 coarse to tell two changes in one moment apart.
 
-What is remembered lies in the user's cache folder, in one file for each data folder, made of lines
-that carry a hash of their own: damage and lines cut short cost hashing some files again.
+What is remembered lies in the user's cache folder, in one file for each data folder (see
+`zoo.data.sealed`): damage and lines cut short cost hashing some files again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import threading
@@ -21,6 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 from zoo import folders, locks
+from zoo.data import sealed
 from zoo.errors import StorageFault
 from zoo.files import append_line, write_text
 
@@ -33,7 +33,6 @@ SCHEMA = 1
 UNSETTLED_NS = 2_000_000_000
 #: what is new is written this often, seconds: what a kill costs at most
 KEEP_SECONDS = 10.0
-_CHECK_LENGTH = 16
 
 #: size in bytes, times of modification and of status change in nanoseconds, inode
 Stamp = tuple[int, int, int, int]
@@ -125,26 +124,14 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _line(entries: Mapping[str, tuple[Stamp, str]]) -> str:
-    said = json.dumps([[name, *stamp, digest] for name, (stamp, digest) in entries.items()])
-    return f"{_check(said)} {said}"
-
-
-def _check(said: str) -> str:
-    return hashlib.sha256(said.encode()).hexdigest()[:_CHECK_LENGTH]
+    return sealed.line([[name, *stamp, digest] for name, (stamp, digest) in entries.items()])
 
 
 def _read(file: Path) -> tuple[dict[str, tuple[Stamp, str]], int]:
     """What is remembered, and how many entries it is spread over, later ones replacing earlier."""
     known: dict[str, tuple[Stamp, str]] = {}
-    entries = 0
-    try:
-        lines = file.read_text("ascii", errors="replace").splitlines()
-    except OSError:
-        return known, entries
-    for line in lines:
-        check, _, said = line.partition(" ")
-        if check == _check(said):
-            for name, size, modified, changed, inode, digest in json.loads(said):
-                known[name] = (size, modified, changed, inode), digest
-                entries += 1
-    return known, entries
+    count = 0
+    for name, size, modified, changed, inode, digest in sealed.entries(file):
+        known[name] = (size, modified, changed, inode), digest
+        count += 1
+    return known, count

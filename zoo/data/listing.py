@@ -59,9 +59,12 @@ class _Reader:
 
     def take(self, where: str, path: str | None, label: str | None, split: str | None) -> None:
         """Judge one record."""
-        complaint = self._complaint(path, label, split)
-        if complaint or path is None or label is None or split is None:
-            self._problems.append(f"{where}: {complaint or 'path, label and split are text'}")
+        if path is None or label is None or split is None:
+            column = _COLUMNS[(path, label, split).index(None)]
+            self._problems.append(f"{where}: the {column} is neither text nor a whole number")
+            return
+        if complaint := self._complaint(path, label, split):
+            self._problems.append(f"{where}: {complaint}")
             return
         name = self._name(path)
         label = label.strip()
@@ -72,7 +75,7 @@ class _Reader:
             self._without_split.append(where)
         self._where[name] = where
         canonical = SPLITS.get(split.strip().casefold(), "")
-        self.rows[name] = Row(self.root / name, name, label, canonical)
+        self.rows[name] = Row(self.root / path, name, label, canonical)
 
     def problems(self) -> list[str]:
         """All that is wrong, in the file's order where it is one record's fault."""
@@ -82,23 +85,25 @@ class _Reader:
         return self._problems
 
     def _name(self, path: str) -> str:
-        """One name for one file: relative to the root where it lies below it."""
-        whole = os.path.normpath(self.root / path)
-        root = os.path.normpath(self.root)
-        below = whole.startswith(os.path.join(root, ""))  # noqa: PTH118 - text on purpose: no links
-        return Path(os.path.relpath(whole, root) if below or root == "." else whole).as_posix()
+        """One name for one file: relative to the root where it lies below it.
 
-    def _complaint(self, path: str | None, label: str | None, split: str | None) -> str:
+        By the text alone: links are not followed for it, so what is read is by the path as it is.
+        """
+        whole, root = (os.path.abspath(one) for one in (self.root / path, self.root))  # noqa: PTH100
+        below = whole.startswith(os.path.join(root, ""))  # noqa: PTH118
+        return Path(os.path.relpath(whole, root) if below else whole).as_posix()
+
+    def _complaint(self, path: str, label: str, split: str) -> str:
         if not path:
             return "the path is empty"
-        if label is None or not label.strip():
+        if not label.strip():
             return f"{path} has no label"
-        if split is not None and split.strip() and split.strip().casefold() not in SPLITS:
+        if split.strip() and split.strip().casefold() not in SPLITS:
             return f"{path} has the split {split!r} (train, val or test)"
         whole = self.root / path
         if "\0" in path or not os.path.lexists(whole):
             return f"{path} is not there"
-        return f"{path} is a folder" if whole.is_dir() else ""
+        return f"{path} is a folder" if os.path.isdir(whole) else ""  # noqa: PTH112 - bears all links
 
     def _again(self, name: str, label: str) -> str:
         first = self.rows[name]
@@ -149,8 +154,8 @@ def _parquet(path: Path) -> Iterator[_Record]:
         hint = 'pip install "zoo-registry[parquet]"'
         raise Unavailable(message, hint=hint) from error
     try:
-        places = _places(path, parquet.read_schema(path).names)
         names = parquet.read_schema(path).names
+        places = _places(path, names)
         columns = parquet.read_table(path, columns=[names[place] for place in places.values()])
     except pa.ArrowException as error:
         raise BadData(f"{path} is not a readable Parquet table: {error}.") from error

@@ -2,10 +2,11 @@
 
 A pack holds uint8 rows of one shape, made by one recipe, in one file that only grows. A row counts
 once a line of `index.jsonl` says so, which happens after the row is on the disk; so a killed run
-leaves whole rows, and room that the next run which has the pack alone gives out again. Runs that
-work at the same time fill rows of their own, and share a lock by which nobody removes the pack
-meanwhile. Each line carries a hash of its own, and the CRC-32 that the maker of a row took of it
-is compared before the row is used: damage costs decoding the picture again.
+leaves whole rows, and room that the next run which finds the pack unused gives out again. Runs
+that work at the same time fill rows of their own, none waiting for another, and share a lock by
+which nobody removes the pack meanwhile. Each line carries a hash of its own, and the CRC-32 that
+the maker of a row took of it is compared before the row is used: damage costs decoding the picture
+again.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import json
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from itertools import count as counted
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo import caches, folders, locks
+from zoo.data import sealed
 from zoo.data.crc import crc32
 from zoo.data.scratch import SPACE
 from zoo.errors import StorageFault
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 2
-_CHECK_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Pack:
         self.file, self._index = self.folder / "rows.u8", self.folder / "index.jsonl"
         self._share: locks.Share | None = None
         self._refusal = OSError("nobody has it in use")
+        self._left = 0  # how many rows, from the first, are nobody's where no line names them
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -101,6 +103,10 @@ class Pack:
         with ExitStack() as stack:
             try:
                 self._share = stack.enter_context(locks.sharing(self.folder / caches.IN_USE))
+                # Rows that no line ever named were reserved by runs that were killed, if nobody
+                # else is here; whoever comes from now on reserves rows behind these.
+                self._left = self._count() if self._share.alone else 0
+                self._share.admit()
             except OSError as error:
                 self._refusal = error
             try:
@@ -135,11 +141,16 @@ class Pack:
         return row[: self._filled(one.size)] if self._filled else row
 
     def reserve(self, count: int) -> Sequence[int]:
-        """So many rows to fill, while it is in use; from then on others may use it, too.
+        """So many rows to fill, while it is in use.
 
         Raises:
-            StorageFault: there is not so much room.
+            StorageFault: there is not so much room, or nothing can be locked there.
         """
+        if count and not self._share:
+            why = self._refusal.strerror or self._refusal
+            message = f"Cannot lock {self.folder} to keep decoded pictures in it: {why}."
+            hint = "Let ZOO_CACHE name a folder on another disk."
+            raise StorageFault(message, hint=hint) from self._refusal
         try:
             return self._reserved(count) if count else ()
         except OSError as error:
@@ -147,24 +158,23 @@ class Pack:
             size = count * self.row_bytes
             message = f"{self.folder} has no room for {size / 1e9:.1f} GB: {why}."
             raise StorageFault(message, hint=SPACE) from error
-        finally:
-            if self._share:
-                self._share.admit()
 
     def _reserved(self, count: int) -> list[int]:
-        if not self._share:
-            raise self._refusal
         if not (self.folder / "recipe.json").exists():
             write_json(self.folder / "recipe.json", self._recipe)
         with self._locked(), self.file.open("ab") as stream:
-            end = -(-stream.tell() // self.row_bytes)
-            # Rows that no line ever named were reserved by runs that were killed, if nobody else
-            # is here. Those of older lines are taken: a run of this moment may have mapped them.
-            first = 0 if self._share.alone else end
+            end = self._count()
+            # Those of older lines are taken: a run of this moment may have mapped them.
             taken = {one.row for one in self._said()}
-            rows = [*islice((row for row in counted(first) if row not in taken), count)]
+            mine = chain(range(self._left), counted(end))
+            rows = [*islice((row for row in mine if row not in taken), count)]
             self._grow(stream, end, max(end, rows[-1] + 1))
+            self._left = 0
         return rows
+
+    def _count(self) -> int:
+        """How many rows the file has, the last of which may be cut short."""
+        return -(-self.file.stat().st_size // self.row_bytes) if self.file.exists() else 0
 
     def _grow(self, stream: BufferedWriter, end: int, new_end: int) -> None:
         """Room for rows up to another end, all at once: a full disk shows now, not half way."""
@@ -187,12 +197,12 @@ class Pack:
         if not made:
             return
         crash_point(f"before rows of {self.folder.name}")
-        said = json.dumps([[one.digest, one.row, *one.size, one.crc] for one in made])
+        line = sealed.line([[one.digest, one.row, *one.size, one.crc] for one in made])
         try:
             with self.file.open("rb") as stream:
                 os.fsync(stream.fileno())
             with self._locked():
-                append_line(self._index, f"{_check(said)} {said}")
+                append_line(self._index, line)
         except OSError as error:
             message = f"Cannot keep decoded pictures in {self.folder}: {error.strerror or error}."
             raise StorageFault(message, hint=SPACE) from error
@@ -206,23 +216,12 @@ class Pack:
 
     def _said(self) -> list[Made]:
         """What the index says, oldest first; lines that are damaged or cut short are left out."""
-        try:
-            lines = self._index.read_text("ascii", errors="replace").splitlines()
-        except OSError:
-            return []
-        parted = [line.partition(" ") for line in lines]
         return [
             Made(digest, row, (width, height), crc)
-            for check, _, said in parted
-            if check == _check(said)
-            for digest, row, width, height, crc in json.loads(said)
+            for digest, row, width, height, crc in sealed.entries(self._index)
         ]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with locks.waiting(self.folder / "lock"):
             yield
-
-
-def _check(said: str) -> str:
-    return hashlib.sha256(said.encode()).hexdigest()[:_CHECK_LENGTH]

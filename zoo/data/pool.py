@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.components import Preprocess, to_json
+from zoo.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -35,12 +36,15 @@ PATIENCE = 60.0
 #: how many files a child is given at once: it has work for some milliseconds while the parent, in
 #: which one thread runs at a time, is busy with something else
 IN_FLIGHT = 4
+#: a driver that does not end is told to stop again this often, seconds
+_BETWEEN_STOPS = 0.1
 #: how many of its 16 MB blocks Pillow keeps for the next picture: fresh memory, which the system
 #: clears page by page, takes longer than decoding a small picture into it
 _PILLOW_BLOCKS = 6
 #: likewise glibc: blocks of up to so many bytes, the most that it knows, come from its heap, of
 #: which so many stay
 _FROM_HEAP, _KEPT = 32 << 20, 128 << 20
+_HINT = "Mend what it says; where it says nothing, look at the limits of memory and of processes."
 #: a child decodes strangers' bytes, so of the environment, where secrets are, it sees this alone
 _SEEN = frozenset(("HOME", "LANG", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINDIR"))
 _SEEN_PREFIXES = ("COVERAGE_", "DYLD_", "LC_", "LD_", "PYTHON")
@@ -108,7 +112,7 @@ def in_children(
         patience: seconds after which a file's decoding is given up.
 
     Raises:
-        RuntimeError: a child cannot start.
+        Unavailable: a child cannot start.
     """
     with closing(Crew(order, jobs, patience=patience)) as crew:
         for task in tasks:
@@ -135,6 +139,7 @@ class Crew:
         self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._patience = patience
+        self._looked = time.monotonic()  # whether somebody holds a file too long
         self._drivers = [_Driver(order, self._todo, jobs) for _ in range(jobs)]
         self._threads = [
             threading.Thread(target=driver.run, args=(self._done,), daemon=True)
@@ -151,13 +156,16 @@ class Crew:
         """The next answer, or None after an idle second; whoever holds a file too long is killed.
 
         Raises:
-            RuntimeError: a child cannot start.
+            Unavailable: a child cannot start.
         """
-        try:
-            answer = self._done.get(timeout=min(1.0, self._patience))
-        except queue.Empty:
+        between = min(1.0, self._patience)
+        if time.monotonic() - self._looked >= between:  # also while others answer
+            self._looked = time.monotonic()
             for driver in self._drivers:
                 driver.check(self._patience)
+        try:
+            answer = self._done.get(timeout=between)
+        except queue.Empty:
             return None
         if isinstance(answer, BaseException):
             raise answer
@@ -169,8 +177,10 @@ class Crew:
         self._done.put(None)
         for driver in self._drivers:
             driver.stop()
-        for thread in self._threads:
-            thread.join()
+        for driver, thread in zip(self._drivers, self._threads, strict=True):
+            while thread.is_alive():
+                driver.stop()  # again: it may have been about to ask its child for one more file
+                thread.join(_BETWEEN_STOPS)
 
 
 class _Driver:
@@ -253,8 +263,9 @@ class _Child:
         except _DiedError as error:
             self._last_words.seek(0)
             words = self._last_words.read().decode(errors="replace").strip()
+            message = f"A process that decodes images cannot start ({self._ending()}).\n{words}"
             self.close()
-            raise RuntimeError(f"A decoding child cannot start ({error}).\n{words}") from error
+            raise Unavailable(message.strip(), hint=_HINT) from error
 
     def ask(self, tasks: Sequence[Task]) -> dict[str, Any]:
         """The answer to the first of the tasks; the others are told it, too, if they were not.
@@ -295,11 +306,14 @@ class _Child:
         return json.loads(line)
 
     def _how(self) -> str:
-        code = self._process.wait()
+        how = self._ending()
         if self._overdue:
             return "decoding it takes too long"
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"decoding it kills the decoder ({how})"
+
+    def _ending(self) -> str:
+        code = self._process.wait()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def child_environment(parent: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from zoo.data.listing import LISTINGS, read_listing
 from zoo.data.rows import EXPECTED, SPLITS, Row, Table, listed, make_table
-from zoo.data.walk import entries, is_image, is_litter, walk
+from zoo.data.walk import entries, is_folder, is_image, is_litter, walk
 from zoo.errors import BadData, InputMissing, Refused
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_images(paths: Sequence[Path]) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for path in paths:
         _must_exist(path)
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - which bears a link that leads nowhere
             found[path] = None
             continue
         images = walk(path).images
@@ -72,7 +72,8 @@ def read_images(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def _must_exist(path: Path) -> None:
     if not os.path.lexists(path):
-        where = next((parent for parent in path.absolute().parents if parent.exists()), path)
+        above = path.absolute().parents
+        where = next((one for one in above if os.path.exists(one)), path)  # noqa: PTH110 - bears all
         raise InputMissing(f"{path} is not there.", hint=f"The nearest folder is {where}.")
 
 
@@ -80,9 +81,9 @@ def _read_folder(root: Path, within: Path | None) -> Table:
     found = entries(root)
     if not found:
         raise InputMissing(f"{root} is empty.", hint=EXPECTED)
-    folders = [entry.name for entry in found if entry.is_dir() and not is_litter(entry.name)]
+    folders = [entry.name for entry in found if is_folder(entry) and not is_litter(entry.name)]
     ignored = [
-        f"{entry.name}/" if entry.is_dir() else entry.name
+        f"{entry.name}/" if is_folder(entry) else entry.name
         for entry in found
         if entry.name not in folders
     ]
@@ -98,7 +99,7 @@ def _read_splits(root: Path, folders: list[str], ignored: list[str], within: Pat
     rows: list[Row] = []
     for name, split in _splits(root, folders).items():
         inside = entries(root / name)
-        classes = [entry.name for entry in inside if entry.is_dir() and not is_litter(entry.name)]
+        classes = [entry.name for entry in inside if is_folder(entry) and not is_litter(entry.name)]
         ignored += [f"{name}/{entry.name}" for entry in inside if entry.name not in classes]
         if not classes:
             raise _no_class_folders(root / name, [entry.name for entry in inside])

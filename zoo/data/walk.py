@@ -41,6 +41,14 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         raise StorageFault(message) from error
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is or leads to a folder; not where that cannot be told, as of a link to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is below a folder, as posix names.
@@ -92,12 +100,13 @@ def _collect(
         return
     seen.add(_identity(folder))
     for entry in entries(folder):
-        name = f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}"
-        if is_litter(entry.name) or not (entry.is_dir() or is_image(entry.name)):
+        inside = is_folder(entry)
+        name = f"{prefix}{entry.name}{'/' if inside else ''}"
+        if is_litter(entry.name) or not (inside or is_image(entry.name)):
             found.ignored.append(name)
         elif entry.is_symlink() and _leads_out(entry.path, home):
             found.outside.append(name)
-        elif entry.is_dir():
+        elif inside:
             _collect(Path(entry.path), name, found, seen, home)
         else:
             found.images.append(name)

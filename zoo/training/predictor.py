@@ -109,15 +109,22 @@ class Predictor:
         made: np.ndarray,
         progress: Callable[[int], None] | None = None,
         *,
+        rows: np.ndarray | None = None,
         fill: bool = True,
     ) -> Tensor:
-        """Logits `[N, C]` on the CPU, float32, of pixels uint8 `[N, H, W, 3]`.
+        """Logits `[N, C]` on the CPU, float32, of N rows of pixels uint8 `[m, H, W, 3]`.
 
         With `fill` they are bit for bit those of validation, whatever images are asked for.
+
+        Args:
+            made: pixels, which need not all be in memory.
+            progress: called with the number of images of each batch done.
+            rows: which of them; None for all.
+            fill: whether a small batch is filled up.
         """
-        if not len(made):
+        places = np.arange(len(made)) if rows is None else rows
+        if not len(places):
             return torch.empty(0, len(self.classes))
-        places = np.arange(len(made))
         found = pixel_features(
             self.model.features,
             made,
