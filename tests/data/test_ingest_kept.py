@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.data.pictures import hashes, same, take
 from zoo import caches, folders
+from zoo.data import packs
+from zoo.data.crc import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from zoo.data.ingest import Images
 
@@ -95,3 +97,36 @@ def test_scratch_that_a_killed_process_left_is_removed_and_that_of_others_is_not
     images = take(files, tmp_path, progress=meanwhile)
     assert same(images, inner[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_is_heeded_while_what_is_kept_is_compared(
+    files: list[Path], tmp_path: Path, cold: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold()
+    take(files, tmp_path, digests=hashes(files))
+    compared: list[int] = []
+    looks = 0
+
+    def noted(data: bytes) -> int:
+        compared.append(len(data))
+        return crc32(data)
+
+    def stop(_done: int, _total: int) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(packs, "AT_ONCE", 2)
+    monkeypatch.setattr(packs, "crc32", noted)
+    with pytest.raises(KeyboardInterrupt):
+        take(files, tmp_path, digests=hashes(files), progress=stop)
+    assert len(compared) == 4
+
+
+def test_a_pack_of_which_nothing_is_wanted_is_not_made(
+    files: list[Path], tmp_path: Path, cold: Callable[[], None]
+) -> None:
+    cold()
+    take(files, tmp_path, digests=hashes(files), want_canvas=[False] * len(files))
+    assert len([*(folders.cache() / "pictures").iterdir()]) == 1

@@ -185,10 +185,10 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
     packs = _packs(preprocess, canvas_side, wants)
     with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         shas = digests or [None] * len(paths)
-        tasks, images, known = _shelve(paths, shas, wants, shelves)
+        report = progress or (lambda _done, _total: None)
+        tasks, images, known = _shelve(paths, shas, wants, shelves, partial(report, 0, len(paths)))
         order = Order(preprocess, canvas_side, shelves[0].file, shelves[1].file)
         answers = in_children(tasks, order, children(len(tasks), jobs))
-        report = progress or (lambda _done, _total: None)
         if known:
             report(known, len(paths))
         _settle(answers, images, shelves, lambda done: report(known + done, len(paths)))
@@ -274,6 +274,7 @@ def _shelve(
     digests: Sequence[str | None],
     wants: tuple[Sequence[bool], Sequence[bool]],
     shelves: _Shelves,
+    alive: Callable[[], None],
 ) -> tuple[list[Task], Images, int]:
     """Give every wanted array its row; what is not there yet becomes a task.
 
@@ -284,7 +285,7 @@ def _shelve(
     """
     count = len(paths)
     known = [
-        shelf.find(digest for digest, want in zip(digests, wanted, strict=True) if digest and want)
+        shelf.find((sha for sha, want in zip(digests, wanted, strict=True) if sha and want), alive)
         for shelf, wanted in zip(shelves, wants, strict=True)
     ]
     rows = np.full((2, count), -1, np.int64)
@@ -297,7 +298,7 @@ def _shelve(
                 sizes[index] = found[digest].size
             lacking[which, index] = want and digest not in found
         # Rows are given out in the order of the paths.
-        first, rest = np.split(np.flatnonzero(lacking[which]), [_room(shelves, which)])
+        first, rest = np.split(np.flatnonzero(lacking[which]), [_room(shelves, which, lacking)])
         rows[which, first] = shelves[which].reserve(len(first))
         rows[which, rest] = _NO_ROOM
         lacking[which, rest] = False
@@ -321,14 +322,14 @@ def _shelve(
     return tasks, images, count - len(tasks)
 
 
-def _room(shelves: _Shelves, which: int) -> int:
-    """How many rows of this kind may be added; scratch files are as large as they must be.
+def _room(shelves: _Shelves, which: int, lacking: NDArray[np.bool_]) -> int:
+    """How many rows of this kind may be added, if any lack; scratch is as large as it must be.
 
     Raises:
         StorageFault: nothing can be kept at all, nor decoded into.
     """
     shelf = shelves[which]
-    if not isinstance(shelf, Pack):
+    if not isinstance(shelf, Pack) or not lacking[which].any():
         return sys.maxsize
     try:
         shelf.folder.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 2
+#: so many rows are compared between two looks whether to stop: from a slow disk, some seconds
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,14 @@ class Pack:
             finally:
                 self._share = None
 
-    def find(self, digests: Iterable[str]) -> dict[str, Kept]:
+    def find(
+        self, digests: Iterable[str], alive: Callable[[], None] = lambda: None
+    ) -> dict[str, Kept]:
         """Those pictures whose rows are here and whole.
 
         Args:
             digests: SHA-256 of the files, hex.
+            alive: called now and then; may raise to stop.
         """
         said = {one.digest: one for one in self._said()}
         known = [said[digest] for digest in set(digests) if digest in said]
@@ -129,11 +134,13 @@ class Pack:
             return {}
         caches.used(self.folder)
         rows = self.rows()
-        return {
-            one.digest: Kept(one.row, one.size)
-            for one in known
-            if one.row < len(rows) and crc32(self._part(one, rows).data) == one.crc
-        }
+        found: dict[str, Kept] = {}
+        for place, one in enumerate(known):
+            if not place % AT_ONCE:
+                alive()
+            if one.row < len(rows) and crc32(self._part(one, rows).data) == one.crc:
+                found[one.digest] = Kept(one.row, one.size)
+        return found
 
     def _part(self, one: Made, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The part of a row that is the picture's."""

@@ -16,7 +16,7 @@ from zoo.data.crc import crc32
 from zoo.errors import StorageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,9 +66,11 @@ class Scratch:
         self.file = folder / f"{name}.u8"
         self._count = 0
 
-    def find(self, digests: Iterable[str]) -> dict[str, Kept]:
+    def find(
+        self, digests: Iterable[str], alive: Callable[[], None] = lambda: None
+    ) -> dict[str, Kept]:
         """Nothing is known."""
-        del digests
+        del digests, alive
         return {}
 
     def reserve(self, count: int) -> Sequence[int]:
