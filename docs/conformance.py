@@ -51,12 +51,10 @@ named check after the other. This page is written by `uv run python docs/conform
 RATE = """
 ## Plugins that are subtly wrong
 
-{count} plugins with one fault each and {healthy} healthy ones, most of them written from the contract alone by somebody who had not seen the kit
-([tests/wrong_plugins](../tests/wrong_plugins/README.md)). Found: {found} of {count}; wrongly accused: {accused} of {healthy}. The kit's
-first version, written from the contract alone by somebody who had not seen the plugins, found 68 of 87 (and failed on two more by a
-fault of its own) and accused one of seven; what it lacked was then added. So the one figure says what the kit covers, and the other
-how much a fault that nobody thought of has to fear. A later review found six faults more that passed, and two healthy plugins that did
-not: these are among the plugins now.
+[tests/wrong_plugins](../tests/wrong_plugins/README.md) has {count} plugins with one fault each and {healthy} healthy ones. Found: {found} of
+{count}; wrongly accused: {accused} of {healthy}. A fault that nobody thought of may still pass. Quoted is what each breaks: "guide" is
+[plugins/README.md](../plugins/README.md), "promises" are the [README's](../README.md#promises), "contract" tells in other words what
+follows from these.
 
 | plugin | fault | caught by |
 | --- | --- | --- |

@@ -50,11 +50,17 @@ SETTINGS: dict[str, Option] = {
         "epochs without a better validation figure before stopping; 0: never stop early", 0, 100_000
     ),
     "select": _choice("which epoch's weights are kept", "auto", "last", "best"),
-    "metric": _choice("the validation figure that chooses the epoch", "top1", "macro_f1"),
+    "metric": _choice(
+        "the validation figure that chooses the epoch; with macro_f1 each class counts the same in"
+        " what a sweep is judged by, too",
+        "top1",
+        "macro_f1",
+    ),
     "probe.solver": _choice(
         "how a probe is trained: by epochs of AdamW, or to the optimum by L-BFGS where the head and"
-        " the loss make a convex problem; auto: L-BFGS where nothing is set that only"
-        " epochs have (epochs, lr, batch_size, patience, select=best)",
+        " the loss make a convex problem; auto: L-BFGS there, but epochs for what only they have"
+        " (epochs, lr, batch_size, patience, select=best, balance=sampler), for a sweep, and for"
+        " more than 100,000 images",
         "auto",
         "epochs",
         "lbfgs",
@@ -62,8 +68,8 @@ SETTINGS: dict[str, Option] = {
     "probe.sweep": Option(
         type="str",
         default="",
-        help="settings of the probe to choose from on held-out images of the training part:"
-        " lr:1e-4..1e-2,weight_decay:1/10 tries 5 x 2",
+        help="lr and weight_decay of the probe, of which held-out images of the training part"
+        " choose: lr:1e-4..1e-2,weight_decay:1/10 tries 5 x 2; 256 settings at most",
     ),
     "probe.folds": _whole(
         "folds of the training part that a sweep is judged by; 1: a fifth of it is held out once",

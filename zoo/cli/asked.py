@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 #: setting → metavar and help; the option is called as the setting is
 OPTIONS = {
-    "data": ("PATH", "Folder with one folder per class, or a CSV table."),
+    "data": (
+        "PATH",
+        "Class folders, perhaps in train/, val/, test/; a CSV or Parquet table; demo.",
+    ),
     "epochs": ("N", "Epochs of the last phase."),
     "train": ("auto|probe|full|lpft", "What is trained."),
     "weights": ("default|none|FILE", "What the backbone starts from."),
@@ -23,7 +26,10 @@ OPTIONS = {
     "batch_size": ("N", "Images per step."),
     "lr": ("X", "Peak learning rate."),
     "image_size": ("N", "Side of the square input, pixels."),
-    "metric": ("top1|macro_f1", "The figure that chooses an epoch."),
+    "metric": (
+        "top1|macro_f1",
+        "The figure that chooses an epoch; macro_f1 also weighs classes alike in a sweep.",
+    ),
     "seed": ("N", "Seed of split, order, augmentation and head."),
     "bad_images": ("refuse|skip", "What to do with unreadable images."),
 }
