@@ -181,7 +181,8 @@ def _images(
         ahead = None
     total = int((ahead.wanted if ahead else wanted).judged.sum())
     ready = before = ahead.done if ahead else 0
-    hears.begin("decode", total - ready, "images")
+    if total > ready:
+        hears.begin("decode", total - ready, "images")
 
     def progress(done: int, _total: int = 0) -> None:
         nonlocal before
