@@ -8,6 +8,7 @@ backbone, decoded files.
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -73,9 +74,15 @@ class _Methods(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's signature
         del types
-        if func in READING:
+        given = kwargs or {}
+        # From the CPU to the CPU nothing moves, so a move that would wait is known by how it is
+        # asked for. torch's own are among weights and gradients, which are where they belong.
+        place = given.get("device", args[1] if len(args) > 1 else None)
+        moving = func is Tensor.to and not isinstance(place, torch.dtype | None)
+        torchs = sys._getframe(1).f_globals["__name__"].startswith("torch.")  # noqa: SLF001 - who asks
+        if func in READING or (moving and not given.get("non_blocking") and not torchs):
             self.waits.append(func.__name__)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **given)
 
 
 class Watched:
@@ -180,6 +187,14 @@ def positive(given: Tensor) -> Tensor:
     return given[given > 0]
 
 
+def moved_by_name(given: Tensor) -> Tensor:
+    return given.to("cpu")
+
+
+def moved_to_double(given: Tensor) -> Tensor:
+    return given.to(device=torch.device("cpu"), dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
     "wait",
     [
@@ -191,13 +206,16 @@ def positive(given: Tensor) -> Tensor:
         Tensor.nonzero,
         positive,
         torch.unique,
+        moved_by_name,
+        moved_to_double,
     ],
 )
 def test_each_way_to_wait_is_counted(wait: Callable[[Tensor], object]) -> None:
     waits: list[str] = []
     given = torch.ones(1)
     with _Methods(waits), _Operations(waits):
-        _ = given[torch.tensor([0])] + given.sum()
+        _ = given[torch.tensor([0])] + given.sum().to(torch.float64)
+        _ = given.to("cpu", non_blocking=True)
         assert waits == []
         wait(given)
     assert len(waits) == 1
