@@ -21,10 +21,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
 from zoo.data import hashes, worker
-from zoo.training import fit
+from zoo.training import augment, fit, resident
 from zoo.training.device import Device
 from zoo.training.feeds import FEATURE_BATCH
 from zoo.training.ledger import Entry, Ledger
+from zoo.training.resident import Resident, Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,10 +125,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     def never(_ledger: Ledger) -> bool:
         return False
 
+    def in_one(_device: torch.device) -> bool:
+        return True
+
     monkeypatch.setattr(fit, "_step", stepping)
     monkeypatch.setattr(Ledger, "look", looking)
     monkeypatch.setattr(Ledger, "due", never)
     monkeypatch.setattr(Device, "accelerator", True)
+    monkeypatch.setattr(augment, "_in_one", in_one)
     yield found
     found.end()
 
@@ -170,6 +175,32 @@ def test_no_optimiser_and_no_setting_makes_the_host_wait_between_two_looks(
     train(images, "run", **more, **settings)
     assert watched.waits == []
     assert (watched.steps, watched.looks) == (2 + 2 * 3, 3)
+
+
+@pytest.mark.parametrize("settings", [{"augment": "on"}, {"augment": "off"}])
+@pytest.mark.parametrize("store", [Resident, Streamed])
+def test_pictures_make_the_host_wait_neither_on_the_device_nor_sent_ahead(
+    images: Path,
+    train: Train,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    store: type[Resident | Streamed],
+    settings: dict[str, object],
+) -> None:
+    gather, gathered = store.gather, list[int]()
+
+    def gathering(pictures: Any, samples: Any) -> Tensor:  # noqa: ANN401 - passed on
+        gathered.append(len(samples))
+        return gather(pictures, samples)
+
+    def room(_device: Device) -> float:
+        return math.inf if store is Resident else 0
+
+    monkeypatch.setattr(store, "gather", gathering)
+    monkeypatch.setattr(resident, "room", room)
+    train(images, "run", train="full", epochs=1, batch_size=4, weights="none", **settings)
+    assert watched.waits == []
+    assert gathered[-3:] == [4, 4, 4]  # before them, the pictures that set the scale
 
 
 def test_a_loss_that_looks_at_a_number_is_found_out(
