@@ -151,6 +151,16 @@ def test_an_arm_that_is_not_there_is_refused(
     assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
 
 
+def test_the_peers_are_no_older_than_those_of_the_results() -> None:
+    place = Path(__file__).parents[1] / "benchmarks"
+    results = (place / "RESULTS.md").read_text("utf-8")
+    lines = (place / "peers" / "requirements.txt").read_text("utf-8").splitlines()
+    wanted = [line.split(">=") for line in lines if not line.startswith("#")]
+    for name, version in wanted:
+        assert f"{name} {version}" in results
+    assert {name for name, _ in wanted} == {"accelerate", "fastai", "scikit-learn", "transformers"}
+
+
 @pytest.mark.usefixtures("scripts", "tiny")
 def test_the_loop_by_hand_takes_as_many_steps_as_zoos(
     images: Path, monkeypatch: pytest.MonkeyPatch
