@@ -152,6 +152,14 @@ def test_an_arm_that_is_not_there_is_refused(
     assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
 
 
+def test_every_script_has_its_entry() -> None:
+    place = Path(__file__).parents[1] / "benchmarks"
+    told = (place / "README.md").read_text("utf-8")
+    scripts = [one for one in place.glob("*.py") if "__main__" in one.read_text("utf-8")]
+    assert scripts
+    assert not [one.name for one in scripts if f"**`{one.name}`**" not in told]
+
+
 def test_the_peers_are_no_older_than_those_of_the_results() -> None:
     place = Path(__file__).parents[1] / "benchmarks"
     results = (place / "RESULTS.md").read_text("utf-8")
