@@ -152,6 +152,48 @@ def test_an_arm_that_is_not_there_is_refused(
     assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("help_", "list_", "timm", "plugin", "wrong"),
+    [
+        (8.0, 10.0, 40.0, 0.0049, []),
+        (8.1, 10.0, 40.0, 0.0, ["zoo --help takes 8.1 times as long as python -c pass"]),
+        (8.0, 10.1, 40.0, 0.0, ["zoo list takes 10.1 times as long as python -c pass"]),
+        (8.0, 10.0, 39.9, 0.0, ["timm.list_models() takes 39.9 times as long as zoo list"]),
+        (8.0, 10.0, 40.0, 0.005, ["a plugin adds 5.0 ms of CPU time"]),
+    ],
+)
+def test_an_answer_that_takes_longer_than_it_may_is_named(
+    help_: float, list_: float, timm: float, plugin: float, wrong: list[str]
+) -> None:
+    import startup
+
+    bare = {"python -c pass": 1.0, "zoo --help": help_, "zoo list": list_}
+    beside = {"zoo list": 1.0, "timm.list_models()": timm}
+    assert [line.split(",")[0] for line in startup.faults(bare, beside, plugin)] == wrong
+    assert startup.faults(bare | dict.fromkeys(startup.MOST, 1.0), {}, None) == []
+
+
+@pytest.mark.usefixtures("scripts")
+def test_what_a_plugin_adds_is_the_middle_of_pairs_that_take_turns() -> None:
+    import startup
+
+    order = list[str]()
+
+    class Told:
+        def __init__(self, name: str, *seconds: float) -> None:
+            self.name, self.seconds = name, iter(seconds)
+
+        def run(self, *command: str) -> tuple[float, float]:
+            assert command == ("zoo", "list")
+            order.append(self.name)
+            return 1.0, next(self.seconds)
+
+    without, beside = Told("a", 1.0, 2.0, 9.0), Told("b", 1.5, 2.25, 9.125)
+    assert startup.in_pairs(without, beside, 3) == pytest.approx(0.25)  # type: ignore[bad-argument-type]  # told, not run
+    assert "".join(order) == "ababab"
+
+
 def test_every_script_has_its_entry() -> None:
     place = Path(__file__).parents[1] / "benchmarks"
     told = (place / "README.md").read_text("utf-8")
