@@ -25,10 +25,9 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from startup import Environment
+from startup import Environment, in_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,10 +188,7 @@ def main() -> int:
         for one in pair:
             _settled(one)
         wrong = _check(beside, site, made)
-        taken = [
-            (without.run("zoo", "list"), beside.run("zoo", "list")) for _ in range(arguments.rounds)
-        ]
-    middle = _print(taken)
+        middle = in_pairs(without, beside, arguments.rounds)
     if middle > LIMIT:
         wrong.append(f"they cost {1e3 * middle:.1f} ms of CPU time, more than {1e3 * LIMIT:.0f}")
     broken = sum(one.broken for one in made)
@@ -205,24 +201,7 @@ def main() -> int:
 
 
 def _environment(folder: Path, python: Path) -> Environment:
-    folder.mkdir()
     return Environment(folder, python, ZOO_CONFIG=str(folder / "config"))
-
-
-def _print(taken: list[tuple[tuple[float, float], tuple[float, float]]]) -> float:
-    """The table; returns the median difference of CPU time, seconds."""
-    middle = 0.0
-    heading = f"ms, of {len(taken)} pairs"
-    print(f"{heading:20}{'without':>9}{'with':>9}{'more':>9}   quartiles")
-    for place, name in enumerate(("wall", "CPU")):
-        without, beside = ([1e3 * one[at][place] for one in taken] for at in (0, 1))
-        more = [b - a for a, b in zip(without, beside, strict=True)]
-        low, middle, high = quantiles(more, n=4)
-        print(
-            f"{name:20}{median(without):9.1f}{median(beside):9.1f}{middle:9.1f}"
-            f"   {low:.1f} to {high:.1f}"
-        )
-    return middle / 1e3
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from tests.conftest import SPEC, in_this_process
 from zoo import benching, stopping
 from zoo.benching import bench
 from zoo.data import ingest
+from zoo.data.canvas import row_bytes
 from zoo.errors import BadData, OutOfMemory, Stopped, UsageError
 from zoo.progress import Silent
+from zoo.speed import Bench
 from zoo.training import blocks, features, feeds, fit, optimise, resident, solve, train
 from zoo.training.model import Model
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from zoo.speed import Bench, Verdict
+    from zoo.speed import Verdict
     from zoo.training.feeds import Feed
 
 pytestmark = pytest.mark.usefixtures("tiny", "images", "clock")
@@ -257,6 +260,37 @@ def test_decoding_is_measured_though_all_is_kept(
     before = clock.counted["decode"]
     found = measured(train="full")
     assert clock.counted["decode"] - before == found.sample == 12
+
+
+def test_images_that_the_cache_has_no_room_for_are_decoded_in_every_pass(
+    clock: Clock, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # pixels of the three validation images, and canvases of five training images
+    monkeypatch.setenv("ZOO_CACHE_LIMIT", str((3 * 32 * 32 * 3 + 5.5 * row_bytes(48)) / 1e9))
+    clock.costs["decode"] = 2.0
+    found = measured(train="full", epochs=100)
+    (stage,) = found.stages
+    assert (stage.streamed, stage.again) == (pytest.approx(7 / 12), pytest.approx(2 * 7 / 12))
+    verdicts = {one.first: one for one in found.verdicts}
+    again, once = 2 * 7 / 12, 2 / 100
+    for first, seconds in ((False, again), (True, again + once)):
+        assert (verdicts[first].fed, verdicts[first].by) == (False, "decode")
+        assert verdicts[first].lost["decode"] == pytest.approx(seconds / (1.025 + seconds))
+        assert "ZOO_CACHE_LIMIT" in verdicts[first].advice
+    assert "every pass decodes 58% for want of room" in repr(found)
+    assert Bench.from_json(json.loads(json.dumps(found.to_json()))) == found
+    # As the run does, whose pictures are then there for the next measurement.
+    said: list[str] = []
+
+    class Ear(Silent):
+        def note(self, line: str) -> None:
+            said.append(line)
+
+    train(Path("images"), tmp_path / "run", train="full", epochs=1, listener=Ear())
+    assert "7 of 15 images do not fit" in "".join(said)
+    assert measured(train="full").stages[0].streamed == pytest.approx(7 / 12)
+    monkeypatch.delenv("ZOO_CACHE_LIMIT")
+    assert measured(train="full").stages[0].streamed == 0.0
 
 
 def test_nothing_is_left_behind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,66 @@ def test_an_arm_that_is_not_there_is_refused(
     with pytest.raises(SystemExit):
         peers.settled(["--data", "x", "--train", "full", "--only", "sklearn"])
     assert "--train full has no sklearn, but zoo, timm" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("help_", "list_", "timm", "plugin", "wrong"),
+    [
+        (8.0, 10.0, 40.0, 0.0049, []),
+        (8.1, 10.0, 40.0, 0.0, ["zoo --help takes 8.1 times as long as python -c pass"]),
+        (8.0, 10.1, 40.0, 0.0, ["zoo list takes 10.1 times as long as python -c pass"]),
+        (8.0, 10.0, 39.9, 0.0, ["timm.list_models() takes 39.9 times as long as zoo list"]),
+        (8.0, 10.0, 40.0, 0.005, ["a plugin adds 5.0 ms of CPU time"]),
+    ],
+)
+def test_an_answer_that_takes_longer_than_it_may_is_named(
+    help_: float, list_: float, timm: float, plugin: float, wrong: list[str]
+) -> None:
+    import startup
+
+    bare = {"python -c pass": 1.0, "zoo --help": help_, "zoo list": list_}
+    beside = {"zoo list": 1.0, "timm.list_models()": timm}
+    assert [line.split(",")[0] for line in startup.faults(bare, beside, plugin)] == wrong
+    assert startup.faults(bare | dict.fromkeys(startup.MOST, 1.0), {}, None) == []
+
+
+@pytest.mark.usefixtures("scripts")
+def test_what_a_plugin_adds_is_the_middle_of_pairs_that_take_turns() -> None:
+    import startup
+
+    order = list[str]()
+
+    class Told:
+        def __init__(self, name: str, *seconds: float) -> None:
+            self.name, self.seconds = name, iter(seconds)
+
+        def run(self, *command: str) -> tuple[float, float]:
+            assert command == ("zoo", "list")
+            order.append(self.name)
+            return 1.0, next(self.seconds)
+
+    without, beside = Told("a", 1.0, 2.0, 9.0), Told("b", 1.5, 2.25, 9.125)
+    assert startup.in_pairs(without, beside, 3) == pytest.approx(0.25)  # type: ignore[bad-argument-type]  # told, not run
+    assert "".join(order) == "ababab"
+
+
+def test_every_script_has_its_entry() -> None:
+    place = Path(__file__).parents[1] / "benchmarks"
+    told = (place / "README.md").read_text("utf-8")
+    scripts = [one for one in place.glob("*.py") if "__main__" in one.read_text("utf-8")]
+    assert scripts
+    assert not [one.name for one in scripts if f"**`{one.name}`**" not in told]
+
+
+def test_the_peers_are_no_older_than_those_of_the_results() -> None:
+    place = Path(__file__).parents[1] / "benchmarks"
+    results = (place / "RESULTS.md").read_text("utf-8")
+    lines = (place / "peers" / "requirements.txt").read_text("utf-8").splitlines()
+    wanted = [line.split(">=") for line in lines if not line.startswith("#")]
+    for name, version in wanted:
+        assert f"{name} {version}" in results
+    assert {name for name, _ in wanted} == {"accelerate", "fastai", "scikit-learn", "transformers"}
 
 
 @pytest.mark.usefixtures("scripts", "tiny")
@@ -322,18 +383,93 @@ def test_timm_takes_as_many_steps_of_the_same_batches_as_zoo(
     counted("zoo", Net)
     counted("timm", Theirs)
     arguments = ["--spec", "tiny/net+linear+ce", "--data", str(images), "--device", "cpu"]
-    arguments += ["--pairs", "2", "--steps", "3", "--batch-size", "4"]
+    # More than the twelve training images, which come round.
+    arguments += ["--pairs", "2", "--steps", "3", "--batch-size", "8"]
     monkeypatch.setattr(sys, "argv", ["headspace.py", *arguments])
-    headspace.main()
+    monkeypatch.setattr(headspace, "AIM", 0.0)
+    assert headspace.main() == 0
     # zoo twice, fed and from one batch; timm once. Two rounds and one of warming up.
     assert len(trained["zoo"]) == 2 * len(trained["timm"]) == 2 * 3 * 3
     assert {*trained["zoo"]} == {*trained["timm"]}
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "CUDA: none here, so its figures are not measured"
-    assert out[1] == "tiny/net+linear+ce: 2 rounds of 12 images each"
+    assert out[1] == "tiny/net+linear+ce: 2 rounds of 24 images each"
     assert [line.split(":")[0].strip() for line in out[2:5]] == ["zoo", "headspace", "timm"]
-    assert out[-1].startswith("| net | ")
-    assert out[-1].endswith(" | - | - | - |")
+    assert out[-2].startswith("| net | ")
+    assert out[-2].endswith(" | - | - | - |")
+    aim = "at least 0.0 of the headspace by processor seconds, and no wait within a step"
+    assert out[-1] == f"aim: {aim}: held"
+
+
+@pytest.mark.usefixtures("scripts", "tiny")
+def test_waits_within_steps_are_counted_without_the_looks_at_numbers(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import headspace
+
+    from zoo.training import fit
+    from zoo.training.ledger import Ledger
+
+    look, step, within = Ledger.look, fit._step, list[int]()  # noqa: SLF001 - watched
+
+    def looking(ledger: Ledger) -> Any:  # noqa: ANN401 - passed on
+        if found := look(ledger):
+            warnings.warn(headspace.WAITED, stacklevel=1)
+        return found
+
+    def stepping(*given: Any) -> None:  # noqa: ANN401 - a step's
+        step(*given)
+        for _ in within:
+            warnings.warn(headspace.WAITED, stacklevel=1)
+
+    monkeypatch.setattr(Ledger, "look", looking)
+    monkeypatch.setattr(fit, "_step", stepping)
+    asked = Namespace(data=str(images), pairs=1, steps=3, device="cpu", batch_size=4, compile=False)
+    spec = "tiny/net+linear+ce"
+    (fed,) = headspace.measure(spec, asked)["zoo"]
+    assert (fed.images, fed.steps, fed.waits) == (12, 3, 0)
+    within += [1, 1]
+    (fed,) = headspace.measure(spec, asked)["zoo"]
+    assert fed.waits == 6
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("seconds", "processor", "waits", "cuda", "missed"),
+    [
+        (1.03, 9.0, 0, True, []),
+        (1.04, 1.0, 0, True, ["a+b (0.962 of the headspace)"]),
+        (9.0, 1.03, 0, False, []),
+        (1.0, 1.04, 0, False, ["a+b (0.962 of the headspace)"]),
+        (1.0, 1.0, 1, True, ["a+b (2 waits within steps)"]),
+    ],
+)
+def test_a_headspace_that_is_not_reached_and_a_step_that_waits_are_faults(
+    seconds: float, processor: float, waits: int, missed: list[str], *, cuda: bool
+) -> None:
+    from headspace import Block, faults
+
+    found = {
+        "zoo": [Block(1000, seconds, processor, waits, 50)] * 2,
+        "headspace": [Block(1000, 1.0, 1.0, 0, 50)] * 2,
+    }
+    assert faults("a+b", found, cuda=cuda) == missed
+
+
+@pytest.mark.usefixtures("scripts", "tiny")
+def test_a_missed_headspace_ends_the_script_with_1(
+    images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import headspace
+
+    monkeypatch.setattr(headspace, "AIM", 1e9)
+    spec = "tiny/net+linear+ce"
+    arguments = ["--spec", spec, "--data", str(images), "--device", "cpu", "--pairs", "1"]
+    monkeypatch.setattr(sys, "argv", ["headspace.py", *arguments])
+    assert headspace.main() == 1
+    out = capsys.readouterr().out
+    assert f"1 rounds of {8 * 32} images each" in out  # the sizes where there is no card
+    assert f"missed by {spec} (" in out
 
 
 @pytest.mark.usefixtures("scripts")

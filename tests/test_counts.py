@@ -8,6 +8,7 @@ backbone, decoded files.
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
 from zoo.data import hashes, worker
-from zoo.training import fit
+from zoo.training import augment, fit, resident
 from zoo.training.device import Device
 from zoo.training.feeds import FEATURE_BATCH
 from zoo.training.ledger import Entry, Ledger
+from zoo.training.resident import Resident, Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,9 +75,15 @@ class _Methods(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's signature
         del types
-        if func in READING:
+        given = kwargs or {}
+        # From the CPU to the CPU nothing moves, so a move that would wait is known by how it is
+        # asked for. torch's own are among weights and gradients, which are where they belong.
+        place = given.get("device", args[1] if len(args) > 1 else None)
+        moving = func is Tensor.to and not isinstance(place, torch.dtype | None)
+        torchs = sys._getframe(1).f_globals["__name__"].startswith("torch.")  # noqa: SLF001 - who asks
+        if func in READING or (moving and not given.get("non_blocking") and not torchs):
             self.waits.append(func.__name__)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **given)
 
 
 class Watched:
@@ -117,10 +125,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     def never(_ledger: Ledger) -> bool:
         return False
 
+    def in_one(_device: torch.device) -> bool:
+        return True
+
     monkeypatch.setattr(fit, "_step", stepping)
     monkeypatch.setattr(Ledger, "look", looking)
     monkeypatch.setattr(Ledger, "due", never)
     monkeypatch.setattr(Device, "accelerator", True)
+    monkeypatch.setattr(augment, "_in_one", in_one)
     yield found
     found.end()
 
@@ -165,6 +177,32 @@ def test_no_optimiser_and_no_setting_makes_the_host_wait_between_two_looks(
     assert (watched.steps, watched.looks) == (2 + 2 * 3, 3)
 
 
+@pytest.mark.parametrize("settings", [{"augment": "on"}, {"augment": "off"}])
+@pytest.mark.parametrize("store", [Resident, Streamed])
+def test_pictures_make_the_host_wait_neither_on_the_device_nor_sent_ahead(
+    images: Path,
+    train: Train,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    store: type[Resident | Streamed],
+    settings: dict[str, object],
+) -> None:
+    gather, gathered = store.gather, list[int]()
+
+    def gathering(pictures: Any, samples: Any) -> Tensor:  # noqa: ANN401 - passed on
+        gathered.append(len(samples))
+        return gather(pictures, samples)
+
+    def room(_device: Device) -> float:
+        return math.inf if store is Resident else 0
+
+    monkeypatch.setattr(store, "gather", gathering)
+    monkeypatch.setattr(resident, "room", room)
+    train(images, "run", train="full", epochs=1, batch_size=4, weights="none", **settings)
+    assert watched.waits == []
+    assert gathered[-3:] == [4, 4, 4]  # before them, the pictures that set the scale
+
+
 def test_a_loss_that_looks_at_a_number_is_found_out(
     images: Path, train: Train, watched: Watched, tiny: Callable[..., Catalog]
 ) -> None:
@@ -180,6 +218,14 @@ def positive(given: Tensor) -> Tensor:
     return given[given > 0]
 
 
+def moved_by_name(given: Tensor) -> Tensor:
+    return given.to("cpu")
+
+
+def moved_to_double(given: Tensor) -> Tensor:
+    return given.to(device=torch.device("cpu"), dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
     "wait",
     [
@@ -191,13 +237,16 @@ def positive(given: Tensor) -> Tensor:
         Tensor.nonzero,
         positive,
         torch.unique,
+        moved_by_name,
+        moved_to_double,
     ],
 )
 def test_each_way_to_wait_is_counted(wait: Callable[[Tensor], object]) -> None:
     waits: list[str] = []
     given = torch.ones(1)
     with _Methods(waits), _Operations(waits):
-        _ = given[torch.tensor([0])] + given.sum()
+        _ = given[torch.tensor([0])] + given.sum().to(torch.float64)
+        _ = given.to("cpu", non_blocking=True)
         assert waits == []
         wait(given)
     assert len(waits) == 1

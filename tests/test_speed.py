@@ -73,6 +73,26 @@ def test_decoding_counts_once_for_all_passes_of_the_first_run() -> None:
     assert judge(stage(1.0, passes=1)).fed  # the images being at hand
 
 
+def test_what_each_pass_decodes_counts_in_every_run() -> None:
+    # 10 ms a step, and a quarter of the images takes 40 ms each
+    streaming = stage(1.0, passes=1000).streaming(0.25, rate(25), beside=False)
+    found = judge(streaming)
+    assert (found.fed, found.by, found.first) == (False, "decode", False)
+    assert found.lost["decode"] == pytest.approx(0.5)
+    assert found.share == pytest.approx(0.5)
+    assert "ZOO_CACHE_LIMIT" in found.advice
+    assert judge(streaming, rate(25)).lost["decode"] == pytest.approx(10.04 / 20.04)
+
+
+@pytest.mark.parametrize(("files", "share"), [(25, 1.0), (20, 0.8)])
+def test_a_device_of_its_own_waits_only_for_decoding_that_is_slower_than_its_steps(
+    files: float, share: float
+) -> None:
+    found = judge(stage(1.0).streaming(0.25, rate(files), beside=True))
+    assert found.share == pytest.approx(share)
+    assert found.fed is (share == 1.0)
+
+
 def test_of_two_things_that_starve_the_first_run_the_longer_is_named() -> None:
     slow_views = stage(0.5, feed=100, passes=100)
     assert judge(slow_views, rate(10)).by == "augmentation"
@@ -153,7 +173,8 @@ def test_json_names_what_programs_look_for(found: Bench) -> None:
         "verdicts",
     ]
     assert list(told["stages"][0]) == [
-        *("name", "headspace", "achieved", "share", "feed", "transfer", "passes")
+        *("name", "headspace", "achieved", "share", "feed", "transfer", "passes"),
+        *("streamed", "again"),
     ]
     assert list(told["verdicts"][0]) == list(Verdict.__slots__)
 

@@ -81,8 +81,17 @@ def bench(
                 usable = len(images.sizes)
                 session = _session(draft, model, images, hears, stop)
                 stages, probe = hot.room("blocks").stages(session, seconds)
+            shares = pictures.streamed(draft.plan, draft.dataset)
         finally:
             hears.end()  # a stage that was cut short
+    stages = tuple(
+        stage.streaming(
+            shares["probe" if stage.name == "features" else stage.name],
+            decode,
+            beside=draft.device.accelerator,
+        )
+        for stage in stages
+    )
     verdicts = [speed.judge(stage, known) for stage in stages for known in (None, decode)]
     return speed.Bench(
         spec=draft.plan.spec,

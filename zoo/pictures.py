@@ -21,6 +21,7 @@ import numpy as np
 from zoo import caches, featurestore, folders
 from zoo.ahead import Ahead
 from zoo.data.ingest import CANVAS_RATIO, Images, ingest, unreadable
+from zoo.data.shelves import left_over
 from zoo.phases import which
 
 if TYPE_CHECKING:
@@ -267,6 +268,29 @@ def sampled(
     return _read(plan, dataset, places, wanted, progress)
 
 
+def streamed(plan: Plan, dataset: Dataset) -> dict[str, float]:
+    """By phase, the share of its training images that there is no room to keep.
+
+    They are decoded in each of its epochs, and not once.
+    """
+    phases, rows = {phase.name for phase in plan.phases}, dataset.rows("train")
+    known: Known = lambda _split, _digest: False  # noqa: E731
+    all_of_it = _wanted(plan, dataset, phases, known)
+    wants = all_of_it.pixels, all_of_it.canvas
+    left = left_over(plan.preprocess, _canvas_side(plan), wants, dataset.digests)
+
+    def share(phase: str) -> float:
+        wanted = _wanted(plan, dataset, {phase}, known)
+        missing = (wanted.pixels & left[0]) | (wanted.canvas & left[1])
+        return float(missing[rows].mean())
+
+    return {phase: share(phase) for phase in phases}
+
+
+def _canvas_side(plan: Plan) -> int:
+    return round(CANVAS_RATIO * max(plan.preprocess.size))
+
+
 def _read(
     plan: Plan,
     dataset: Dataset,
@@ -283,7 +307,7 @@ def _read(
         preprocess=plan.preprocess,
         want_pixels=wanted.pixels[places].tolist(),
         want_canvas=wanted.canvas[places].tolist(),
-        canvas_side=round(CANVAS_RATIO * max(plan.preprocess.size)),
+        canvas_side=_canvas_side(plan),
         scratch=folders.cache() / caches.SCRATCH,
         digests=digests,
         jobs=plan["workers"] or None,

@@ -6,7 +6,7 @@ the device and is used again and again (its headspace); else it is *starved*, by
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ _NAMED = 0.001
 ADVICE = {
     "decode": "later runs on these images find them decoded; for the first, more cores or smaller "
     "files",
+    "streaming": "a larger ZOO_CACHE_LIMIT or a disk with more room for the cache, more cores, or "
+    "smaller files",
     "augmentation": "more cores, or less of it: --set augment.jitter=0, --set augment=off",
     "transfer": "a smaller --image-size, or a device with a faster link",
     "loader": "a larger --batch-size, and nothing else running on this machine",
@@ -117,6 +119,8 @@ class Stage:
         transfer: moving to the device what inputs are made of, and nothing else; None where the
             feed does no more than that.
         passes: how often a run takes each image through it.
+        streamed: share of the images that the cache has no room for: each pass decodes them.
+        again: what a pass loses by that, seconds of an image.
     """
 
     name: str
@@ -126,6 +130,22 @@ class Stage:
     feed: Rate
     transfer: Rate | None
     passes: int
+    streamed: float = 0.0
+    again: float = 0.0
+
+    def streaming(self, share: float, decode: Rate, *, beside: bool) -> Stage:
+        """This stage of a run that decodes some images in each pass.
+
+        Args:
+            share: of the images.
+            decode: of files.
+            beside: whether a device of its own computes meanwhile, which loses only what decoding
+                takes longer than its steps do. Cores can do but one of the two.
+        """
+        seconds = share / decode.median
+        if beside:
+            seconds = max(0.0, seconds - 1 / self.achieved.median)
+        return replace(self, streamed=share, again=seconds)
 
     def costs(self) -> dict[str, float]:
         """What the feed's parts take when nothing else happens, seconds of an image."""
@@ -142,7 +162,7 @@ class Verdict:
 
     Args:
         stage: its name.
-        first: whether decoding counts, which only the first run on some images does.
+        first: whether decoding all images counts, which only the first run on them does.
         share: of the headspace that is achieved.
         fed: whether that is enough.
         sure: whether all blocks agree on it; that it is fed, also blocks that differ little.
@@ -171,7 +191,8 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
     Args:
         stage: as measured.
         decode: of its images, when the first run is asked about: each is decoded once for all of
-            the stage's passes, and nothing else happens meanwhile.
+            the stage's passes, and nothing else happens meanwhile. What every pass decodes again
+            counts in any run.
     """
     ideal = 1 / stage.headspace.median  # seconds of an image
     missing = max(0.0, ideal / stage.share.median - ideal)
@@ -179,12 +200,13 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
     visible = min(1.0, missing / sum(costs.values()))
     causes = {name: seconds * visible for name, seconds in costs.items()}
     causes["loader"] = max(0.0, missing - sum(causes.values()))
-    if decode:
-        causes["decode"] = 1 / (decode.median * stage.passes)
+    if decode or stage.streamed:
+        once = 1 / (decode.median * stage.passes) if decode else 0.0
+        causes["decode"] = once + stage.again
     whole = ideal + sum(causes.values())
-    once = causes.get("decode", 0.0) / ideal
+    decoding = causes.get("decode", 0.0) / ideal
     # Not `ideal / whole`, which is at most 1: noise shows as it is.
-    share, low, high = (one / (1 + one * once) for one in stage.share.ends())
+    share, low, high = (one / (1 + one * decoding) for one in stage.share.ends())
     fed = share >= FED
     by = "" if fed else max(causes, key=lambda name: causes[name])
     return Verdict(
@@ -196,7 +218,7 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
         sure=low >= FED or high - low <= _NOISY if fed else high < FED,
         by=by,
         lost={name: seconds / whole for name, seconds in causes.items()},
-        advice=ADVICE.get(by, ""),
+        advice=ADVICE.get("streaming" if by == "decode" and stage.streamed else by, ""),
     )
 
 
@@ -324,11 +346,12 @@ def _stage(record: Mapping[str, Any]) -> Stage:
 
 def _sentence(verdict: Verdict, stage: Stage) -> str:
     """A verdict in words."""
-    figures = f"{verdict.share:.0%} of headspace"
+    figures, name = f"{verdict.share:.0%} of headspace", verdict.stage
+    if stage.streamed:
+        name += f", of whose images every pass decodes {stage.streamed:.0%} for want of room"
     if verdict.first:
-        name = f"{verdict.stage}, the first run's decoding included"
+        name += ", the first run's decoding included"
     else:
-        name = verdict.stage
         figures += f" ({stage.share.low:.0%} to {stage.share.high:.0%})"
     if not verdict.sure:
         # The feed's own rate needs no comparison of two steps, and so bears more noise.

@@ -157,6 +157,21 @@ def test_on_a_card_no_batch_makes_the_host_wait(store: Any) -> None:  # noqa: AN
     assert float((found.cpu() - feed().batch(1, np.arange(3))).abs().max()) < 0.2
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("kept", [1, 5])
+def test_on_a_card_no_batch_of_features_makes_the_host_wait(kept: int) -> None:
+    stored, samples = features(kept=kept), np.array([7, 2, 4])
+    fed = FeatureFeed(stored.cuda(), 2, 0)
+    fed.batch(0, samples)  # kernels are loaded, which waits
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = fed.batch(1, samples)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(found.cpu(), FeatureFeed(stored, 2, 0).batch(1, samples))
+
+
 # normalisation and features
 
 

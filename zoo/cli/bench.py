@@ -36,7 +36,8 @@ def command(spec: str, **options: Any) -> None:  # noqa: ANN401 - click passes w
 
     Nothing is trained or kept. Files are decoded anew, whatever is decoded already; steps are
     those of zoo run, on the images and on one batch that stays on the device (the headspace), in
-    turns. Training is fed where the images make it no slower than 97 % of the headspace.
+    turns. Training is fed where the images make it no slower than 97 % of the headspace. Images
+    that the cache has no room for count as decoded in every epoch.
     """
     from zoo.benching import SECONDS, bench
     from zoo.cli.progress import listener

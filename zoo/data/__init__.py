@@ -16,6 +16,7 @@ In walking order::
     ingest      every file decoded once, in limited child processes, into memory-mapped arrays
       pool, worker   the two ends of the pipe to such a child
       packs, scratch  those arrays: kept for later runs, or this process's own
+      shelves   where a data set's are kept, and which of them there is no room for
       sealed    logs in which damage shows: which rows are kept, and which hashes known
       crc       what is kept is compared before it is used
       stream    and the rows that there is no room for: decoded anew whenever they are needed

@@ -15,20 +15,19 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import PIL
 
 from zoo import caches
 from zoo.data import canvas
 from zoo.data.packs import Made, Pack
 from zoo.data.pool import Order, Task, in_children
-from zoo.data.preprocess import RULE
 from zoo.data.rows import listed
 from zoo.data.scratch import SPACE, Scratch, own_folder
+from zoo.data.shelves import packs
 from zoo.data.stream import Source, Stream
 from zoo.errors import BadData, StorageFault
 from zoo.machine import cores
@@ -182,8 +181,8 @@ def ingest(  # noqa: PLR0913 - what to read, what to make of it, where and how
         StorageFault: there is no room for the arrays.
     """
     wants = (want_pixels, want_canvas)
-    packs = _packs(preprocess, canvas_side, wants)
-    with packs if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
+    kept = _packs(preprocess, canvas_side, wants)
+    with kept if digests else _scratch(scratch, preprocess, canvas_side) as shelves:
         shas = digests or [None] * len(paths)
         report = progress or (lambda _done, _total: None)
         tasks, images, known = _shelve(paths, shas, wants, shelves, partial(report, 0, len(paths)))
@@ -240,23 +239,13 @@ def children(files: int, jobs: int | None) -> int:
 def _packs(
     preprocess: Preprocess, canvas_side: int, wants: tuple[Sequence[bool], Sequence[bool]]
 ) -> Iterator[_Shelves]:
-    """Where a data set's arrays are kept; what they depend on is their recipe."""
-    geometry = asdict(preprocess)
-    recipe = {name: value for name, value in geometry.items() if name not in {"mean", "std"}}
-    if preprocess.crop == "border":
-        recipe["mean"] = geometry["mean"]  # what the border is filled with
-    decoder = {"pillow": PIL.__version__}
-    of_canvases = {"kind": "canvas", "side": canvas_side, "rule": canvas.RULE, **decoder}
-    filled = partial(canvas.filled, side=canvas_side)
-    packs = (
-        Pack({"kind": "pixels", **recipe, "rule": RULE, **decoder}, (*preprocess.size, 3)),
-        Pack(of_canvases, (canvas.row_bytes(canvas_side),), filled),
-    )
+    """Where a data set's arrays are kept, of which nobody removes those that are wanted."""
+    kept = packs(preprocess, canvas_side)
     with ExitStack() as stack:
-        for pack, wanted in zip(packs, wants, strict=True):
+        for pack, wanted in zip(kept, wants, strict=True):
             if any(wanted):
                 stack.enter_context(pack.in_use())
-        yield packs
+        yield kept
 
 
 @contextmanager

@@ -119,6 +119,10 @@ class Pack:
             finally:
                 self._share = None
 
+    def named(self) -> set[str]:
+        """SHA-256 of the files of all rows that the index names, whole or not."""
+        return {one.digest for one in self._said()}
+
     def find(
         self, digests: Iterable[str], alive: Callable[[], None] = lambda: None
     ) -> dict[str, Kept]:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from zoo.errors import Mismatch, Unavailable, UsageError
@@ -94,7 +95,15 @@ class Device:
 
     def tensor_to(self, tensor: torch.Tensor) -> torch.Tensor:
         """Move without waiting where the device allows it."""
-        return tensor.to(self.torch, non_blocking=self.torch.type == "cuda")
+        return tensor.to(self.torch, non_blocking=self.torch.type != "mps")
+
+
+def moved(array: np.ndarray, place: torch.device) -> torch.Tensor:
+    """An array on a device, which reads it by itself while the host goes on."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if place.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(place, non_blocking=place.type != "mps")
 
 
 def choose(wanted: str, precision: str, channels_last: str, *, layout: str) -> Device:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo.data import augment, draws
 from zoo.training.augment import planned, view, views
+from zoo.training.device import moved
 from zoo.training.inputs import affine, normalise
 from zoo.training.threads import spread
 
@@ -67,14 +68,14 @@ class FeatureFeed:
 
     def batch(self, epoch: int, samples: np.ndarray) -> Tensor:
         """Features `[B, V, D]`."""
-        rows = torch.from_numpy(samples).to(self.features.device)
+        rows = moved(samples, self.features.device)
         kept = self.features.shape[1]
         if kept == 1:
             # Row by row as they lie in memory: a third of the time of a general index.
             return self.features.index_select(0, rows).expand(-1, self.views, -1)
         keys = draws.uniform(self.seed, "views", epoch, samples[:, None], np.arange(kept)[None, :])
         picked = np.argsort(keys, axis=1, kind="stable")[:, : self.views]
-        return self.features[rows[:, None], torch.from_numpy(picked).to(rows.device)]
+        return self.features[rows[:, None], moved(picked, rows.device)]
 
     def begin(self, batches: Sequence[np.ndarray]) -> None:
         """Nothing is to be done: all features are there."""

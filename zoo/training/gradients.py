@@ -158,8 +158,5 @@ def batch_of(task: Task, samples: np.ndarray) -> Batch:
         weight=None
         if weights is None
         else device.tensor_to(torch.from_numpy(weights[samples]).float()),
-        extras={
-            name: device.tensor_to(values[rows.to(values.device)])
-            for name, values in task.extras.items()
-        },
+        extras={name: device.tensor_to(values[rows]) for name, values in task.extras.items()},
     )

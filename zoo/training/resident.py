@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data import stream
+from zoo.training.device import moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +67,7 @@ class Resident:
         shapes = self.shapes[samples]
         high, wide = shapes.max(axis=0, initial=0).tolist()
         start, last, line = (
-            torch.from_numpy(of[:, None]).to(self.levels.device, non_blocking=True)
+            moved(of[:, None], self.levels.device)
             for of in (self.starts[samples], shapes[:, 0] - 1, 3 * shapes[:, 1])
         )
         down = torch.arange(high, device=self.levels.device)

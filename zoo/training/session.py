@@ -40,7 +40,8 @@ class Session:
         checkpoints: folder for them.
         seals: what they hold on to (see `RunFolder.seals`).
         wants_save: whether somebody asked for a checkpoint since it was last called.
-        extras: what the engine computed for the loss, `[n_train, ...]` each, in training order.
+        extras: what the engine computed for the loss, `[n_train, ...]` each, in training order; on
+            the CPU.
         clock: seconds of each stage, those before a resume included.
         began: when this process began to work on the run, by `time.perf_counter`.
         before: seconds that were spent on the run before this process.
