@@ -397,7 +397,7 @@ def test_timm_takes_as_many_steps_of_the_same_batches_as_zoo(
     assert [line.split(":")[0].strip() for line in out[2:5]] == ["zoo", "headspace", "timm"]
     assert out[-2].startswith("| net | ")
     assert out[-2].endswith(" | - | - | - |")
-    aim = "at least 0.0 of the headspace by processor seconds, and no wait within a step"
+    aim = "at least 0.0 of the headspace by the clock, and no wait within a step"
     assert out[-1] == f"aim: {aim}: held"
 
 
@@ -435,7 +435,7 @@ def test_waits_within_steps_are_counted_without_the_looks_at_numbers(
 
 @pytest.mark.usefixtures("scripts")
 @pytest.mark.parametrize(
-    ("seconds", "processor", "waits", "cuda", "missed"),
+    ("seconds", "processor", "waits", "clock", "missed"),
     [
         (1.03, 9.0, 0, True, []),
         (1.04, 1.0, 0, True, ["a+b (0.962 of the headspace)"]),
@@ -445,7 +445,7 @@ def test_waits_within_steps_are_counted_without_the_looks_at_numbers(
     ],
 )
 def test_a_headspace_that_is_not_reached_and_a_step_that_waits_are_faults(
-    seconds: float, processor: float, waits: int, missed: list[str], *, cuda: bool
+    seconds: float, processor: float, waits: int, missed: list[str], *, clock: bool
 ) -> None:
     from headspace import Block, faults
 
@@ -453,7 +453,7 @@ def test_a_headspace_that_is_not_reached_and_a_step_that_waits_are_faults(
         "zoo": [Block(1000, seconds, processor, waits, 50)] * 2,
         "headspace": [Block(1000, 1.0, 1.0, 0, 50)] * 2,
     }
-    assert faults("a+b", found, cuda=cuda) == missed
+    assert faults("a+b", found, clock=clock) == missed
 
 
 @pytest.mark.usefixtures("scripts", "tiny")
