@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.data.augment import CONTRAST, SATURATION
+from zoo.training.device import moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,10 +165,10 @@ def by_matrices(
     if precision is None:
         precision = torch.float16 if device.type == "cuda" else torch.float32
     across, down = (
-        _weights(_moved(crops[:, [axis, axis + 2]], device), length, side, interpolation)
+        _weights(moved(crops[:, [axis, axis + 2]], device), length, side, interpolation)
         for axis, length, side in ((0, size[1], wide), (1, size[0], high))
     )
-    across = torch.where(_moved(flips, device)[:, None, None], across.flip(1), across)
+    across = torch.where(moved(flips, device)[:, None, None], across.flip(1), across)
     lines = canvases.reshape(count, high, -1).to(precision)
     rows = down.to(precision).view(count, -1, high) @ lines
     planes = rows.view(len(crops), size[0], wide, 3).permute(0, 3, 1, 2)
@@ -294,7 +295,7 @@ def _jitter(levels: Tensor, work: Work) -> Tensor:
     if not work.pulls.any() and (work.mixes == np.eye(3)).all():
         return levels
     matrices, shares, grey = (
-        _moved(np.asarray(array, np.float32), levels.device)
+        moved(np.asarray(array, np.float32), levels.device)
         for array in (work.mixes, work.pulls, GREY)
     )
     source, target = levels.flatten(2), torch.empty_like(levels).flatten(2)
@@ -353,11 +354,3 @@ def _coloured(
         source, target = target, source
         matrix, added, mean = np.eye(3), np.zeros(3), None
     return source.view_as(levels)
-
-
-def _moved(array: NDArray[Any], device: torch.device) -> Tensor:
-    """An array on a device; the host does not wait for it to get there."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
