@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from zoo.errors import Mismatch, Unavailable
+from zoo.errors import Mismatch, Unavailable, UsageError
 from zoo.training.device import as_begun, choose, description, is_out_of_memory, settle_modes
 
 if TYPE_CHECKING:
@@ -148,10 +148,12 @@ def test_deterministic_algorithms_are_asked_for_only_when_wanted() -> None:
     device = choose("cpu", "auto", "auto", layout="conv")
     before = torch.are_deterministic_algorithms_enabled()
     try:
-        settle_modes(device, deterministic=False)
-        assert torch.are_deterministic_algorithms_enabled() == before
-        settle_modes(device, deterministic=True)
-        assert torch.are_deterministic_algorithms_enabled()
+        for wanted in (False, True, False):  # what a run asked for is not left to the next one
+            settle_modes(device, deterministic=wanted)
+            assert torch.are_deterministic_algorithms_enabled() == wanted
+        with pytest.raises(UsageError, match="mps") as caught:
+            settle_modes(replace(device, name="mps"), deterministic=True)
+        assert "--device cpu" in caught.value.hint
     finally:
         torch.use_deterministic_algorithms(before)
 

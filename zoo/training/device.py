@@ -241,18 +241,21 @@ def release(device: torch.device) -> None:
 def settle_modes(device: Device, *, deterministic: bool) -> None:
     """Ask torch for speed, or for the same bits in every run at some cost in speed.
 
+    What an earlier run of this process asked for does not stay.
+
     Raises:
         UsageError: the device has no deterministic mode.
     """
     kind = device.torch.type
+    if deterministic and kind == "mps":
+        raise UsageError(
+            "--deterministic: the mps device has no deterministic mode.",
+            hint="Leave --deterministic out, or add --device cpu.",
+        )
+    if deterministic:  # cuBLAS reads this when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = kind == "cuda" and not deterministic
-    if not deterministic:
-        return
-    if kind == "mps":
-        raise UsageError("--deterministic: the mps device has no deterministic mode.")
-    # cuBLAS reads this when it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode=True)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def description(device: Device) -> dict[str, Any]:
