@@ -68,10 +68,14 @@ def train(
     if first == 0:
         set_scale(session)
         _say_cost(session)
+    task: fit.Task | None = None
     for index, phase in enumerate(session.plan.phases[first:], first):
         started = time.perf_counter()
         if phase.name == "probe":
             phase = sweep.chosen(session, phase, prepare)  # noqa: PLW2901 - the one it shall be
+        else:  # nobody reads those of the frozen backbone any more, and they may be large
+            task = None
+            session.features.clear()
         task = prepare(session, phase)
         if index == first and resumed:
             checkpoints.restore(task, resumed)
@@ -265,8 +269,6 @@ def _carry_out(
     session.pause = saver.pause
     probing = task.phase.name == "probe"
     judged: Tensor | None = None
-    if not probing:
-        session.features.pop("val", None)  # those of the frozen backbone
     with threads.suited(session.model.head) if probing else nullcontext():
         for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
