@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from zoo.training.assemble import Proof
     from zoo.training.session import Session
 
+#: forward passes that tell what one takes: of fewer, loading, folding and reading are the most
+_TELLING = 256
 #: what training on an image costs, in forward passes
 _TRAINING_COST = 3
 #: checkpoints are at least this many times as far apart as the last one took to write
@@ -205,7 +207,7 @@ def _say_cost(session: Session) -> None:
         has_val=counts.val > 0,
     )
     cost = f"{full.epochs} epochs"
-    if session.forwards:  # else all features were kept, and nothing is known of this machine
+    if session.forwards >= _TELLING:  # else nearly all were kept: too little is known of here
         training = _TRAINING_COST * counts.images * plan.views + counts.val
         minutes = full.epochs * training * session.clock["features"] / session.forwards / 60
         cost += f", about {minutes:,.0f} min here"
