@@ -178,6 +178,35 @@ def test_features_of_kept_views_are_starved_by_slow_augmentation(clock: Clock) -
     assert steady(found, "features").by == "augmentation"
 
 
+@pytest.mark.parametrize(
+    ("spec", "classes", "count"),
+    [
+        ("tiny/net+linear+ce", (5, 5, 5), 12),  # less than a batch of 32
+        ("tiny/net+contrastive+ce", (2, 2, 1), 5),  # eight views: a batch of 4 and one left over
+    ],
+)
+def test_features_of_batches_that_are_not_full_are_compared_with_as_many_passes(
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    draw: Callable[..., Path],
+    spec: str,
+    classes: tuple[int, ...],
+    count: int,
+) -> None:
+    forward = Model.raw_features
+
+    def passing(model: Model, images: Any, *rest: Any) -> Any:  # noqa: ANN401 - as given
+        clock.now += len(images)
+        return forward(model, images, *rest)
+
+    monkeypatch.setattr(Model, "raw_features", passing)
+    given = {"weights": "none", "device": "cpu", "train": "probe"}
+    data = draw(Path("drawn"), classes)
+    found = bench(spec, data, seconds=20.0, listener=Silent(), settings=given)
+    assert found.images == count
+    assert steady(found, "features").share == pytest.approx(1.0, abs=0.03)
+
+
 def test_a_probe_has_no_augmentation_to_wait_for_and_its_steps_are_counted(clock: Clock) -> None:
     found = measured(train="probe")
     (stage,) = found.stages

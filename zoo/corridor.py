@@ -171,9 +171,12 @@ def resume(
             if settled
             else survey_data(plan, hears, stop.check)
         )
-        with begun_early(plan, dataset) as ahead:
-            if note := hot.room("threads").as_begun(plan.device):
-                hears.note(note)
+        with (
+            begun_early(plan, dataset) as ahead,
+            hot.room("threads").as_begun(plan.device) as words,
+        ):
+            if words:
+                hears.note(words)
             found = None
             if settled:
                 found = hot.room("checkpoints").newest_checkpoint(

@@ -67,9 +67,12 @@ def repeat(
         where = None if data is None else str(data)
         once = again(Path(path), where, hears, stop.check, accept=accept_drift)
         plan, dataset = once.plan, once.dataset
-        with begun_early(plan, dataset) as ahead:
-            if note := hot.room("threads").as_begun(plan.device):
-                hears.note(note)
+        with (
+            begun_early(plan, dataset) as ahead,
+            hot.room("threads").as_begun(plan.device) as words,
+        ):
+            if words:
+                hears.note(words)
             draft = prove(plan, dataset, phases=plan.phases)
             repeats = once.told(draft)
             for note in draft.notes():

@@ -216,9 +216,17 @@ def test_a_run_goes_on_with_as_many_threads_as_it_began_with(
         torch.set_num_threads(1)
         folder = halted(images, tmp_path / "run", train)
         torch.set_num_threads(2)
-        ear = Ear()
+        threads: list[int] = []
+
+        class Watching(Ear):
+            def note(self, line: str) -> None:
+                super().note(line)
+                threads.append(torch.get_num_threads())
+
+        ear = Watching()
         resume(folder, listener=ear)
-        assert torch.get_num_threads() == 1
+        assert threads[-1] == 1
+        assert torch.get_num_threads() == 2  # what runs next has those that it had
     finally:
         torch.set_num_threads(before)
     assert [note for note in ear.notes if note.startswith("threads: 1, as the run began")]

@@ -96,8 +96,9 @@ def test_a_download_is_told_and_can_be_stopped(
 
 
 def test_a_probe_that_was_chosen_for_the_user_says_what_the_rest_would_cost(
-    images: Path, tmp_path: Path, train: Train, finished: Path
+    images: Path, tmp_path: Path, train: Train, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("zoo.training.train._TELLING", 15)
     ear = Ear()
     settings = {"weights": str(finished / "model" / "model.safetensors"), "train": "auto"}
     done = train(images, tmp_path / "run", listener=ear, **settings)
@@ -109,6 +110,17 @@ def test_a_probe_that_was_chosen_for_the_user_says_what_the_rest_would_cost(
     (said,) = (line for line in again.notes if line.startswith("train: probe, since on a CPU"))
     assert "--train lpft does it anyway (3 epochs)" in said  # nothing was timed
     assert "val features: 3 of 3 images from the cache" in again.notes
+
+
+def test_a_few_new_images_do_not_tell_how_long_all_would_take(
+    images: Path, tmp_path: Path, train: Train, finished: Path
+) -> None:
+    """Most of the time that features took was not that of their forward passes."""
+    ear = Ear()
+    settings = {"weights": str(finished / "model" / "model.safetensors"), "train": "auto"}
+    train(images, tmp_path / "run", listener=ear, **settings)
+    (said,) = (line for line in ear.notes if line.startswith("train: probe, since on a CPU"))
+    assert "--train lpft does it anyway (3 epochs)" in said
 
 
 # a teacher

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from zoo.errors import Unavailable
-from zoo.training.device import choose, description, is_out_of_memory, settle_modes
+from zoo.errors import Mismatch, Unavailable, UsageError
+from zoo.training.device import as_begun, choose, description, is_out_of_memory, settle_modes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_processor_computes_in_full_precision_and_says_why(
@@ -70,6 +75,47 @@ def test_a_device_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPat
     assert choose("auto", "auto", "auto", layout="conv").name == "cpu"
 
 
+@pytest.fixture
+def current(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The CUDA cards that are the current one, in each other, the last counting."""
+    cards = ["cuda:0"]
+
+    @contextmanager
+    def chosen(card: torch.device) -> Iterator[None]:
+        cards.append(str(card))
+        yield
+        cards.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", chosen)
+    return cards
+
+
+def test_the_card_that_computes_is_seeded_and_asked_and_not_the_current_one(
+    monkeypatch: pytest.MonkeyPatch, current: list[str]
+) -> None:
+    seeded: list[tuple[str, int]] = []
+
+    def seeding(seed: int) -> None:
+        seeded.append((current[-1], seed))
+
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeding)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: current[-1] == "cuda:1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", str)
+    cards = {torch.device(f"cuda:{at}"): SimpleNamespace(total_memory=0) for at in (0, 1)}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", cards.get)
+    first, second = (choose(f"cuda:{at}", "auto", "auto", layout="conv") for at in (0, 1))
+    assert (first.precision, second.precision) == ("fp32", "bf16")
+    second.seed(5)
+    assert seeded == [("cuda:1", 5)]
+    assert current == ["cuda:0"]
+    assert as_begun(description(second)).precision == "bf16"
+    with pytest.raises(Mismatch, match="cuda:0 cannot compute in"):
+        as_begun({**description(second), "name": "cuda:0"})
+
+
+@pytest.mark.usefixtures("current")
 def test_one_card_too_many_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -102,10 +148,12 @@ def test_deterministic_algorithms_are_asked_for_only_when_wanted() -> None:
     device = choose("cpu", "auto", "auto", layout="conv")
     before = torch.are_deterministic_algorithms_enabled()
     try:
-        settle_modes(device, deterministic=False)
-        assert torch.are_deterministic_algorithms_enabled() == before
-        settle_modes(device, deterministic=True)
-        assert torch.are_deterministic_algorithms_enabled()
+        for wanted in (False, True, False):  # what a run asked for is not left to the next one
+            settle_modes(device, deterministic=wanted)
+            assert torch.are_deterministic_algorithms_enabled() == wanted
+        with pytest.raises(UsageError, match="mps") as caught:
+            settle_modes(replace(device, name="mps"), deterministic=True)
+        assert "--device cpu" in caught.value.hint
     finally:
         torch.use_deterministic_algorithms(before)
 

@@ -65,6 +65,16 @@ def test_what_is_known_of_a_problem_helps_with_the_next_one() -> None:
     assert warm.asked.sum() < cold.asked.sum()
 
 
+def test_a_next_problem_is_solved_though_the_first_one_began_at_its_optimum() -> None:
+    memory, extra = Memory(8), torch.full((3,), 0.02)
+    here = solved(Bowls(), CENTRES, memory)
+    assert here.equal(CENTRES)
+    memory.bend(extra)
+    one, other = (solved(Bowls(extra), here, known) for known in (memory, Memory(8)))
+    assert one.equal(other)
+    assert not one.equal(CENTRES)
+
+
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_directions_are_those_of_the_usual_two_loops(size: int) -> None:
     generator = torch.Generator().manual_seed(size)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from zoo.phases import PhasePlan
+    from zoo.training import fit
+    from zoo.training.session import Session
+
 Train = Any  # a fixture that trains
 Scarce = Any  # a fixture that makes memory scarce
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -287,3 +291,21 @@ def test_memory_of_the_host_counts_as_well() -> None:
 
     found = fitting(attempt, 9, device=CPU, undo=lambda: undone.append("undone"))
     assert (found, undone) == ((-2, 2), ["undone"] * 2)
+
+
+def test_features_of_the_probe_are_gone_when_the_whole_network_is_trained(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, probed = train_room.prepare, list[Any]()
+
+    def watched(session: Session, phase: PhasePlan) -> fit.Task:
+        if phase.name == "probe":
+            probed.extend(map(weakref.ref, session.features.values()))
+        else:
+            gc.collect()
+            assert [one() for one in probed] == [None, None]  # of train and val
+        return prepare(session, phase)
+
+    monkeypatch.setattr(train_room, "prepare", watched)
+    train(images, tmp_path / "run", train="lpft", epochs=1, probe__epochs=1)
+    assert len(probed) == 2

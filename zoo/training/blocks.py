@@ -20,7 +20,7 @@ import torch
 
 from zoo.speed import Lap, Rate, Share, Stage
 from zoo.training import features, fit, solve, threads, train
-from zoo.training.feeds import ImageFeed
+from zoo.training.feeds import ImageFeed, filled
 from zoo.training.model import freeze
 from zoo.training.order import batches, epoch_order
 from zoo.training.prefetch import Prefetched
@@ -113,8 +113,9 @@ def _features(session: Session, seconds: float) -> Stage:
     """Forward passes of the frozen backbone; the session has some of their features afterwards."""
     model, device, kept = session.model.eval(), session.device, session.plan.kept_views
     extract, feed = features.extractor(session), _kept_feed(session)
-    size = min(max(1, features.batch_size(session) // kept), len(session.dataset.rows("train")))
-    resident = feed.made(0, np.arange(size))
+    whole = max(1, features.batch_size(session) // kept)
+    size = min(whole, len(session.dataset.rows("train")))
+    resident = feed.made(0, filled(np.arange(size), whole))
     made: list[Tensor] = []
 
     def achieved(_epoch: int, samples: np.ndarray) -> None:
@@ -122,8 +123,10 @@ def _features(session: Session, seconds: float) -> Stage:
         made[0].cpu()  # as whoever keeps them does
 
     def headspace(_epoch: int, samples: np.ndarray) -> None:
+        # As many passes as a run makes, of batches that it fills up as well.
         with torch.inference_mode(), device.autocast():
-            model.raw_features(resident[: len(samples) * kept], kept).cpu()
+            for _ in range(0, len(samples), whole):
+                model.raw_features(resident, kept).cpu()
 
     works = {
         "headspace": _repeated(session, size, headspace),

@@ -82,7 +82,8 @@ class Device:
         """
         torch.default_generator.manual_seed(value)
         if self.torch.type == "cuda":
-            torch.cuda.manual_seed(value)
+            with torch.cuda.device(self.torch):  # torch seeds the current card, whichever that is
+                torch.cuda.manual_seed(value)
         elif self.torch.type == "mps":
             torch.mps.manual_seed(value)
 
@@ -119,8 +120,7 @@ def choose(wanted: str, precision: str, channels_last: str, *, layout: str) -> D
         Unavailable: the wanted device is not there.
     """
     name, why_device = _device(wanted)
-    kind = name.split(":")[0]
-    precise, why_precision = _precision(precision, kind)
+    precise, why_precision = _precision(precision, name)
     last = channels_last == "on" or (channels_last == "auto" and layout != "token")
     why_layout = f"channels_last = {channels_last}"
     if channels_last == "auto":
@@ -152,7 +152,7 @@ def as_begun(record: Mapping[str, Any]) -> Device:
         found = choose(str(name), str(precision), "on" if last else "off", layout="")
     except Unavailable as error:
         raise Mismatch(f"{began}, and this torch finds no such device here.", hint=hint) from error
-    if precision == "bf16" and found.torch.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and found.torch.type == "cuda" and not _has_bf16(found.name):
         raise Mismatch(f"{began}, which {found.title} cannot compute in.", hint=hint)
     reasons = told.get("reasons")
     return replace(found, reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else ())
@@ -173,12 +173,18 @@ def _device(wanted: str) -> tuple[str, str]:
     return wanted, "as asked"
 
 
-def _precision(wanted: str, kind: str) -> tuple[str, str]:
+def _has_bf16(card: str) -> bool:
+    """Whether a CUDA card computes in bfloat16; torch tells that of the current one."""
+    with torch.cuda.device(torch.device(card)):
+        return torch.cuda.is_bf16_supported()
+
+
+def _precision(wanted: str, name: str) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, "as asked"
-    if kind == "cuda" and torch.cuda.is_bf16_supported():
+    if name.startswith("cuda") and _has_bf16(name):
         return "bf16", "this GPU computes in bfloat16"
-    if kind == "cpu" and has_matrix_units():
+    if name == "cpu" and has_matrix_units():
         return "bf16", "this processor has matrix units for bfloat16"
     return "fp32", "full precision where bfloat16 is not known to pay"
 
@@ -244,18 +250,21 @@ def release(device: torch.device) -> None:
 def settle_modes(device: Device, *, deterministic: bool) -> None:
     """Ask torch for speed, or for the same bits in every run at some cost in speed.
 
+    What an earlier run of this process asked for does not stay.
+
     Raises:
         UsageError: the device has no deterministic mode.
     """
     kind = device.torch.type
+    if deterministic and kind == "mps":
+        raise UsageError(
+            "--deterministic: the mps device has no deterministic mode.",
+            hint="Leave --deterministic out, or add --device cpu.",
+        )
+    if deterministic:  # cuBLAS reads this when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = kind == "cuda" and not deterministic
-    if not deterministic:
-        return
-    if kind == "mps":
-        raise UsageError("--deterministic: the mps device has no deterministic mode.")
-    # cuBLAS reads this when it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode=True)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def description(device: Device) -> dict[str, Any]:

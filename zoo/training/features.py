@@ -121,7 +121,7 @@ def _note_frozen(session: Session) -> None:
 
 
 def _scale_by(session: Session, features: Tensor) -> None:
-    size = float(features.double().square().mean().sqrt())
+    size = float(features.double().square_().mean().sqrt())  # of float32: in its one copy
     session.model.feature_scale.fill_(1 / size if size > 0 else 1.0)
 
 

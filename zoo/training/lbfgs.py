@@ -61,6 +61,8 @@ class Memory:
 
     def bend(self, curvature: Tensor) -> None:
         """The objectives gain `½ Σ curvature · x²`, `[P]`, so their gradients change the more."""
+        if not self._order:  # whoever began at the optimum took no step
+            return
         self._changes.addcmul_(self._steps, curvature)
         self._multiply()
 

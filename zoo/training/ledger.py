@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.optim import Optimizer
 
-#: on a device with a queue, seconds between two looks
+#: on a device with a queue, seconds from one time at which looking is due to the next
 _BETWEEN_LOOKS = 0.25
 
 
@@ -49,7 +49,7 @@ class Ledger:
     def __init__(self, device: torch.device) -> None:
         """Nothing has been noted."""
         self._wait = 0.0 if device.type == "cpu" else _BETWEEN_LOOKS
-        self._looked = time.monotonic()
+        self._asked = time.monotonic()
         self._steps: list[tuple[np.ndarray, tuple[str, ...], Tensor]] = []
         self._found_inf = torch.zeros((), device=device)
 
@@ -71,8 +71,15 @@ class Ledger:
         optimizer.found_inf = self._found_inf  # type: ignore[attr-defined]  # as GradScaler does
 
     def due(self) -> bool:
-        """Whether it is time to look."""
-        return time.monotonic() - self._looked >= self._wait
+        """Whether it is time to look: now and then, however often somebody looked meanwhile.
+
+        Epochs that are shorter than the wait are looked at when they end, and due all the same.
+        """
+        now = time.monotonic()
+        if now - self._asked < self._wait:
+            return False
+        self._asked = now
+        return True
 
     def look(self) -> list[Entry]:
         """The steps since the last look; waits for the device."""
@@ -84,5 +91,4 @@ class Ledger:
             for (samples, names, _), row in zip(self._steps, rows, strict=True)
         ]
         self._steps.clear()
-        self._looked = time.monotonic()
         return found

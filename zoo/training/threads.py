@@ -21,22 +21,24 @@ _SMALL = 200_000
 _MANY = 4096
 
 
-def as_begun(device: Mapping[str, Any]) -> str:
-    """Compute with as many threads as a run began with: another number may give other bits.
+@contextmanager
+def as_begun(device: Mapping[str, Any]) -> Iterator[str]:
+    """Within the block, as many threads as a run began with: another number may give other bits.
 
     Args:
         device: as plan.json has it.
 
-    Returns:
+    Yields:
         What to say of it; empty where nothing changes.
     """
-    if not isinstance(device, Mapping) or device.get("name") != "cpu":
-        return ""
-    wanted, have = device.get("threads"), torch.get_num_threads()
-    if not isinstance(wanted, int) or not 0 < wanted <= _MANY or wanted == have:
-        return ""
-    torch.set_num_threads(wanted)
-    return f"threads: {wanted}, as the run began, and not {have}: the bits could differ"
+    told = device if isinstance(device, Mapping) else {}  # it may come from a stranger
+    wanted, have = told.get("threads"), torch.get_num_threads()
+    sane = isinstance(wanted, int) and 0 < wanted <= _MANY
+    if told.get("name") != "cpu" or not sane or wanted == have:
+        yield ""
+        return
+    with limited(wanted):
+        yield f"threads: {wanted}, as the run began, and not {have}: the bits could differ"
 
 
 @contextmanager

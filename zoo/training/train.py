@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from zoo.training.assemble import Proof
     from zoo.training.session import Session
 
+#: forward passes that tell what one takes: of fewer, loading, folding and reading are the most
+_TELLING = 256
 #: what training on an image costs, in forward passes
 _TRAINING_COST = 3
 #: checkpoints are at least this many times as far apart as the last one took to write
@@ -68,10 +70,14 @@ def train(
     if first == 0:
         set_scale(session)
         _say_cost(session)
+    task: fit.Task | None = None
     for index, phase in enumerate(session.plan.phases[first:], first):
         started = time.perf_counter()
         if phase.name == "probe":
             phase = sweep.chosen(session, phase, prepare)  # noqa: PLW2901 - the one it shall be
+        else:  # nobody reads those of the frozen backbone any more, and they may be large
+            task = None
+            session.features.clear()
         task = prepare(session, phase)
         if index == first and resumed:
             checkpoints.restore(task, resumed)
@@ -201,7 +207,7 @@ def _say_cost(session: Session) -> None:
         has_val=counts.val > 0,
     )
     cost = f"{full.epochs} epochs"
-    if session.forwards:  # else all features were kept, and nothing is known of this machine
+    if session.forwards >= _TELLING:  # else nearly all were kept: too little is known of here
         training = _TRAINING_COST * counts.images * plan.views + counts.val
         minutes = full.epochs * training * session.clock["features"] / session.forwards / 60
         cost += f", about {minutes:,.0f} min here"
@@ -265,8 +271,6 @@ def _carry_out(
     session.pause = saver.pause
     probing = task.phase.name == "probe"
     judged: Tensor | None = None
-    if not probing:
-        session.features.pop("val", None)  # those of the frozen backbone
     with threads.suited(session.model.head) if probing else nullcontext():
         for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
