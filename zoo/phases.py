@@ -163,7 +163,7 @@ def decide(  # noqa: PLR0913 - one fact each
         phases.append(_full(settings, images, pretrained, layout, has_val=has_val))
     first = phases[0]
     reasons = {**first.reasons, **({"train": why} if why else {})}
-    phases[0] = PhasePlan.from_json({**first.to_json(), "reasons": reasons})
+    phases[0] = replace(first, reasons=reasons)
     return tuple(phases)
 
 
@@ -314,7 +314,8 @@ def _full(
     steps = min(max(FULL_PASSES * per_epoch, FULL_STEPS[0]), FULL_STEPS[1])
     optimizer = choices.take("optimizer", "adamw", "suits convolutions and tokens alike")
     lr = choices.take("lr", _full_rate(optimizer, layout, pretrained), "usual for this optimiser")
-    # A head straight from its initial state has farther to go than a pretrained backbone.
+    # A head, be it a probe's, knows these images alone and has farther to go than what all its
+    # features come from.
     multiplier = choices.take("head_lr_multiplier", 10.0 if pretrained else 1.0, "usual")
     return PhasePlan(
         name="full",

@@ -215,7 +215,7 @@ def judge(stage: Stage, decode: Rate | None = None) -> Verdict:
         share=share,
         fed=fed,
         # Nobody shall mend what only noise broke: of what starves, every block must tell.
-        sure=low >= FED or high - low <= _NOISY if fed else high < FED,
+        sure=(low >= FED or high - low <= _NOISY) if fed else high < FED,
         by=by,
         lost={name: seconds / whole for name, seconds in causes.items()},
         advice=ADVICE.get("streaming" if by == "decode" and stage.streamed else by, ""),

@@ -240,7 +240,7 @@ def test_out_of_memory_while_training_keeps_the_folder_and_says_how_it_ended(
     monkeypatch.setattr("zoo.training.assemble._Reach.__init__", _reached)
     with pytest.raises(OutOfMemory, match="device") as caught:
         train(images, tmp_path / "run")
-    assert "--batch-size" in caught.value.hint
+    assert "--image-size" in caught.value.hint  # not one image would fit
     assert read(tmp_path / "run" / "exit.json")["code"] == 71
 
 

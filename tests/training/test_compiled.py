@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from zoo import compiling, inference
 from zoo.corridor import Run, resume
 from zoo.errors import Unavailable
 from zoo.progress import Silent
+from zoo.training import compiled as compiled_room
 from zoo.training import fit
 from zoo.training.compiled import compiled
 from zoo.training.device import choose
@@ -21,6 +23,9 @@ from zoo.training.device import choose
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from zoo.phases import PhasePlan
+    from zoo.training.session import Session
 
 Train = Any  # a fixture that trains
 #: two batches an epoch of the 12 training images, 8 and 4
@@ -192,3 +197,17 @@ def test_kernels_that_were_made_count_as_kept(images: Path, tmp_path: Path, trai
     plan = json.loads((done.folder / "plan.json").read_text())
     assert plan["phases"][0]["compile"] is True
     assert len(list(tmp_path.glob("kernels/zoo-*"))) == 1
+
+
+@pytest.mark.usefixtures("tiny")
+def test_seconds_of_compiling_are_counted_once(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def through(session: Session, phase: PhasePlan) -> None:
+        del phase
+        session.timed("compile", time.perf_counter() - 10_000)  # as if it had begun so long ago
+
+    monkeypatch.setattr(compiled_room, "through", through)
+    seconds = train(images, tmp_path / "run", **FULL).summary["seconds"]
+    assert seconds["compile"] >= 10_000
+    assert seconds["compile"] + seconds["full"] <= seconds["total"]

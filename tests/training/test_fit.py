@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -176,6 +177,25 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     assert "No weight was updated" in words
     ending = json.loads((tmp_path / "a" / "exit.json").read_text())
     assert (ending["status"], ending["code"]) == ("failed", 3)
+
+
+def test_where_kernels_do_not_obey_nothing_is_said_of_the_weights(
+    images: Path,
+    tmp_path: Path,
+    train: Train,
+    losses: Losses,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    factors = chain((1.0,) * 3, repeat(math.nan))  # the first ones prove the parts
+
+    def forward(_self: object, output: Any, _batch: object) -> dict[str, Tensor]:  # noqa: ANN401 - a HeadOutput
+        return {"ce": output.logits.mean() * next(factors)}
+
+    losses(forward)
+    monkeypatch.setattr("zoo.training.optimise.OBEYING", {"cuda"})
+    with pytest.raises(Diverged) as caught:
+        train(images, tmp_path / "a", epochs=5)
+    assert "weight was updated" not in caught.value.message
 
 
 def test_a_gradient_that_is_not_finite_stops_too(

@@ -16,6 +16,7 @@ from zoo.draft import prepare
 from zoo.errors import Diverged, UsageError
 from zoo.progress import Silent
 from zoo.training import sweep
+from zoo.training import train as train_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from zoo.corridor import Run
     from zoo.index import Catalog
+    from zoo.phases import PhasePlan
+    from zoo.training import fit
     from zoo.training.session import Session
 
 Train = Any  # a fixture that trains
@@ -61,6 +64,20 @@ def test_a_sweep_of_one_setting_is_the_run_with_it(
     assert all(a[name].equal(b[name]) for name in b)
     assert swept(one)["chosen"] == {"lr": 0.02, "weight_decay": 3.0}
     assert plain.summary["train"]["sweep"] is None
+
+
+def test_settings_that_are_trained_together_are_prepared_once(
+    images: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates, real = list[float](), train_room.prepare
+
+    def noted(session: Session, phase: PhasePlan) -> fit.Task:
+        rates.append(phase.lr)
+        return real(session, phase)
+
+    monkeypatch.setattr(train_room, "prepare", noted)
+    done = train(images, tmp_path / "run", probe__sweep="lr:1e-3/0.01/0.1", batch_size=4)
+    assert rates == [1e-3, swept(done)["chosen"]["lr"]]
 
 
 def test_the_chosen_setting_is_what_the_whole_training_part_is_trained_with(

@@ -31,7 +31,7 @@ class Device:
 
     Args:
         name: as torch spells it: `cpu`, `cuda`, `cuda:1`, `mps`.
-        title: what to tell a person: the processor's or the card's name.
+        title: what to tell a person: `CPU, N threads`, `Apple GPU`, or the card's name.
         precision: `fp32`, or `bf16` for autocast in bfloat16.
         channels_last: whether images and convolutions are laid out channels last.
         reasons: one sentence for each of the three choices.

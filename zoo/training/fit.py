@@ -179,7 +179,7 @@ def run(
         name_samples: what to call a batch's samples in a diagnosis.
 
     Raises:
-        Diverged: a loss is not finite; nothing was updated with it.
+        Diverged: a loss is not finite; nothing was updated with it, but on MPS.
         OutOfMemory: the smallest piece of a batch does not fit into memory.
     """
     phase, position = task.phase, task.position
@@ -315,10 +315,12 @@ def _diverged(task: Task, entry: Entry, names: list[str]) -> Diverged:
     lr = phase.recipe.head_lr * optimise.rate(step, phase.recipe)
     values = {**entry.terms, "gradient norm": entry.norm}
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
+    obeyed = task.learner.device.torch.type in optimise.OBEYING
+    kept = " No weight was updated with it." if obeyed else ""
     return Diverged(
         f"The loss is not finite at step {step} of the {phase.name} phase "
         f"(epoch {epoch}, learning rate {lr:.3g}): {shown}. "
-        f"The batch: {named(names)}. No weight was updated with it.",
+        f"The batch: {named(names)}.{kept}",
         hint="Try a lower --lr, or look at these images.",
         facts={
             "phase": phase.name,

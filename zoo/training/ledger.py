@@ -2,7 +2,8 @@
 
 A device works through a queue; asking it for a number waits until the queue is empty. So each
 step's loss terms stay where they are until somebody looks, and whether they are finite is decided
-on the device: from the first step that is not, the optimiser leaves every weight alone.
+on the device: from the first step that is not, the optimiser leaves every weight alone, where its
+kernels can (see `optimise.OBEYING`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Ledger:
         """Note a step whose gradients are there, before the optimiser uses them.
 
         The optimiser's update becomes none from the first step on that is not finite (torch's own
-        switch for that, made for loss scaling; its fused kernels obey it without waiting).
+        switch for that, made for loss scaling; its fused kernels obey it without waiting, but for
+        those of MPS).
         """
         numbers = torch.stack([*terms.values(), norm]).detach()
         self._steps.append((samples, tuple(terms), numbers))

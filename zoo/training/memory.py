@@ -48,10 +48,15 @@ def fitting(
             if not is_out_of_memory(error):
                 raise
             if most // 2 < least:
-                images = "one image" if most == 1 else f"{most} images at once"
+                images, hint = (
+                    f"{most} images at once",
+                    "Use a smaller --batch-size or --image-size.",
+                )
+                if most == 1:  # which no batch can be smaller than
+                    images = "one image"
+                    hint = "Use a smaller --image-size, a smaller backbone or another --device."
                 raise OutOfMemory(
-                    f"The device has not enough memory for {images}{why}.",
-                    hint="Use a smaller --batch-size or --image-size.",
+                    f"The device has not enough memory for {images}{why}.", hint=hint
                 ) from error
         # Here, and not in the handler above: the error's traceback held the attempt's tensors.
         release(device)

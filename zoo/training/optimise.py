@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-#: where torch has one kernel for all parameters; only those obey `found_inf` (see `ledger`)
+#: where torch has one kernel for all parameters
 _FUSED = {"cpu", "cuda", "mps"}
+#: where these kernels obey `found_inf` (see `ledger`); those of MPS do not look at it
+OBEYING = {"cpu", "cuda"}
 #: steps that L-BFGS remembers, at least and at most (measured: 40 need half the evaluations of 10),
 #: and so many numbers of memory in between
 HISTORY = (5, 40)

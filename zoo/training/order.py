@@ -32,8 +32,8 @@ def epoch_order(
 def batches(order: np.ndarray, size: int) -> list[np.ndarray]:
     """Cut an epoch into batches; a last one of a single sample left over joins the one before it.
 
-    BatchNorm in a head cannot train on one sample, and dropping it would never train on it where an
-    epoch's order is fixed by the seed.
+    BatchNorm in a head cannot train on one sample, and to drop it would leave out a sample of each
+    epoch.
     """
     starts = list(range(0, len(order), size))
     if len(starts) > 1 and len(order) % size == 1:

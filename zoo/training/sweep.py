@@ -125,7 +125,7 @@ def compared(
             session.listener.advance(1)
     session.listener.end()
     judged = [tally.outcome() for tally in tallies]
-    finite = [place for place, one in enumerate(judged) if one is not _NO_ANSWER]
+    finite = [place for place, one in enumerate(judged) if one["loss"] is not None]
     if not finite:
         raise Diverged(
             "No setting of probe.sweep gives finite answers on the held-out images.",
@@ -252,9 +252,17 @@ def _together(
     """Heads that are trained in epochs, side by side: those of a fold in one pass."""
     for fold in _numbers(folds):
         part = _without(session, folds == fold)
-        tasks = [prepare(part, phase) for phase in phases]
-        recipes = [task.phase.recipe for task in tasks]
-        for place, state in train_together(tasks[0], recipes, part.pause):
+        task = prepare(part, phases[0])
+        recipes = [
+            replace(
+                task.phase.recipe,
+                lr=phase.lr,
+                head_lr=phase.head_lr,
+                weight_decay=phase.weight_decay,
+            )
+            for phase in phases
+        ]
+        for place, state in train_together(task, recipes, part.pause):
             yield place, fold, state
 
 

@@ -45,8 +45,8 @@ def as_begun(device: Mapping[str, Any]) -> Iterator[str]:
 def suited(head: nn.Module) -> Iterator[None]:
     """Within the block, as many threads as this head on features deserves.
 
-    A head gets the same number wherever it computes, so that it gives the same bits in training,
-    validation and prediction.
+    A head gets the same number wherever it computes on features, so that it gives the same bits in
+    a probe, in validation and in prediction.
     """
     small = sum(parameter.numel() for parameter in head.parameters()) < _SMALL
     with limited(1 if small else torch.get_num_threads()):

@@ -78,7 +78,9 @@ def train(
         else:  # nobody reads those of the frozen backbone any more, and they may be large
             task = None
             session.features.clear()
+        before = session.clock.get("compile", 0.0)
         task = prepare(session, phase)
+        started += session.clock.get("compile", 0.0) - before  # which is told for itself
         if index == first and resumed:
             checkpoints.restore(task, resumed)
         records = _carry_out(session, task, index, records, append)
