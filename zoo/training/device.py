@@ -174,9 +174,9 @@ def _device(wanted: str) -> tuple[str, str]:
 
 
 def _has_bf16(card: str) -> bool:
-    """Whether a CUDA card computes in bfloat16; torch tells that of the current one."""
+    """Whether a CUDA card computes in bfloat16 itself; torch tells that of the current one."""
     with torch.cuda.device(torch.device(card)):
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _precision(wanted: str, name: str) -> tuple[str, str]:
