@@ -100,13 +100,17 @@ def test_batches_are_made_by_one_other_thread_and_computed_with_one_alone() -> N
     assert threading.current_thread().name not in told.names
 
 
-def test_its_thread_ends_with_it() -> None:
-    def running() -> int:
-        return sum(one.name.startswith("prefetch") for one in threading.enumerate())
-
-    others = running()
-    fed = Prefetched(Told())
-    (thread,) = [one for one in threading.enumerate() if one.name.startswith("prefetch")][others:]
-    del fed
+@pytest.mark.parametrize("closed", [True, False])
+def test_its_thread_ends_when_it_is_closed_or_let_go(*, closed: bool) -> None:
+    before = {*threading.enumerate()}
+    fed: Prefetched | None = Prefetched(Told())
+    assert fed is not None
+    fed.begin(BATCHES)
+    fed.batch(0, BATCHES[0])
+    (thread,) = {*threading.enumerate()} - before
+    if closed:
+        fed.close()
+    else:
+        fed = None
     thread.join(SOON)
-    assert running() == others
+    assert not thread.is_alive()

@@ -142,7 +142,10 @@ class Position:
 
 @dataclass(slots=True)
 class Task:
-    """A phase in progress: everything that `run` advances; `note` hears what a user should know."""
+    """A phase in progress: everything that `run` advances.
+
+    `note` hears what a user should know; `close` ends what works for the feed.
+    """
 
     phase: Phase
     learner: Learner
@@ -155,6 +158,7 @@ class Task:
     position: Position = field(default_factory=Position)
     best_state: dict[str, Tensor] = field(default_factory=dict)
     note: Callable[[str], None] = lambda _words: None
+    close: Callable[[], None] = lambda: None
 
     @property
     def kept_epoch(self) -> int:

@@ -42,7 +42,7 @@ class Prefetched:
     """
 
     def __init__(self, feed: Feed) -> None:
-        """Start the thread; it ends with the last reference to this."""
+        """Start the thread; `close` ends it, or else the last reference to this."""
         self.feed = feed
         self._maker = ThreadPoolExecutor(1, "prefetch")
         with limited(1):  # a thread keeps the number that it finds when it first asks
@@ -73,6 +73,11 @@ class Prefetched:
 
     def expect(self, samples: np.ndarray) -> None:
         """Nothing is to be done: `begin` told it."""
+
+    def close(self) -> None:
+        """No batch is asked for any more: the thread ends as soon as it has made the one at hand."""
+        self._left.clear()
+        self._maker.shutdown(wait=False, cancel_futures=True)
 
     def _make(self, epoch: int, samples: np.ndarray) -> _Ahead:
         return _Ahead(epoch, samples, self._maker.submit(self.feed.batch, epoch, samples))

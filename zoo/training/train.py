@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,12 +122,14 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
     groups = _groups(session, loss, probing=probing)
     targets = session.dataset.targets[session.dataset.rows("train")]
     feed: Feed
+    close: Callable[[], None] = _nothing
     if probing:
         feed = FeatureFeed(session.features["train"], plan.views, session.seed)
     elif device.accelerator:
         feed = image_feed(session)
     else:
-        feed = Prefetched(replace(image_feed(session), threads=1))
+        feed = ahead = Prefetched(replace(image_feed(session), threads=1))
+        close = ahead.close
     trained: nn.Module = model.head if probing else model
     return fit.Task(
         phase=fit.Phase(
@@ -158,7 +160,12 @@ def prepare(session: Session, phase: PhasePlan) -> fit.Task:
         validate=_validation(session, probing=probing),
         optimizer=optimise.build(groups, how),
         note=session.listener.note,
+        close=close,
     )
+
+
+def _nothing() -> None:
+    """Is to be done."""
 
 
 def _groups(
@@ -273,7 +280,7 @@ def _carry_out(
     session.pause = saver.pause
     probing = task.phase.name == "probe"
     judged: Tensor | None = None
-    with threads.suited(session.model.head) if probing else nullcontext():
+    with threads.suited(session.model.head) if probing else nullcontext(), closing(task):
         for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
             after_step=saver.pause,
