@@ -19,16 +19,17 @@ from zoo.data.canvas import row_bytes
 from zoo.errors import BadData, OutOfMemory, Stopped, UsageError
 from zoo.progress import Silent
 from zoo.speed import Bench
-from zoo.training import blocks, features, feeds, fit, optimise, resident, solve, train
+from zoo.training import blocks, features, feeds, fit, optimise, resident, solve
 from zoo.training.model import Model
+from zoo.training.prefetch import Prefetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     import numpy as np
+    import torch
 
     from zoo.speed import Verdict
-    from zoo.training.feeds import Feed
 
 pytestmark = pytest.mark.usefixtures("tiny", "images", "clock")
 
@@ -67,9 +68,9 @@ def quarters(_pictures: object, samples: np.ndarray) -> float:
     return len(samples) / 4
 
 
-def as_it_is(feed: Feed) -> Feed:
-    """In place of what makes its batches ahead."""
-    return feed
+def in_turn(ahead: Prefetched, epoch: int, samples: np.ndarray) -> torch.Tensor:
+    """A batch that is made when it is asked for."""
+    return ahead.feed.batch(epoch, samples)
 
 
 def a_quarter(*_: object) -> float:
@@ -110,7 +111,7 @@ def clock(tiny: object, monkeypatch: pytest.MonkeyPatch) -> Clock:
         return batch(*given)
 
     # One clock for all knows nothing of what is done at the same time.
-    monkeypatch.setattr(train, "Prefetched", as_it_is)
+    monkeypatch.setattr(Prefetched, "batch", in_turn)
     monkeypatch.setattr(fit, "_step", stepping)
     monkeypatch.setattr(feeds.ImageFeed, "batch", feeding)
 

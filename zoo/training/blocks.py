@@ -11,7 +11,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -172,7 +172,8 @@ def _full(session: Session, phase: PhasePlan, seconds: float) -> Stage:
         "achieved": _steps(session, task),
         **_feeding(session, phase.batch_size, _Feed(feed.batch, moved)),
     }
-    with closing(task):
+    with ExitStack() as stack:
+        stack.callback(task.close)
         return _stage(session, "full", works, seconds, batch=phase.batch_size, passes=phase.epochs)
 
 

@@ -75,7 +75,7 @@ class Prefetched:
         """Nothing is to be done: `begin` told it."""
 
     def close(self) -> None:
-        """No batch is asked for any more: the thread ends as soon as it has made the one at hand."""
+        """No batch is asked for any more: the thread ends once it has made the one at hand."""
         self._left.clear()
         self._maker.shutdown(wait=False, cancel_futures=True)
 

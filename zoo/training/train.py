@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -280,7 +280,10 @@ def _carry_out(
     session.pause = saver.pause
     probing = task.phase.name == "probe"
     judged: Tensor | None = None
-    with threads.suited(session.model.head) if probing else nullcontext(), closing(task):
+    with ExitStack() as stack:
+        stack.callback(task.close)
+        if probing:
+            stack.enter_context(threads.suited(session.model.head))
         for record in (solve if task.phase.recipe.optimizer == "lbfgs" else fit).run(
             task,
             after_step=saver.pause,
