@@ -250,7 +250,7 @@ def test_headspace_and_achieved_take_turns(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fit, "_step", noted)
     found = measured(train="full")
     # one round to warm up, and the blocks
-    assert feeds_used == ["OneBatch", "ImageFeed"] * (1 + found.stages[0].achieved.blocks)
+    assert feeds_used == ["OneBatch", "Prefetched"] * (1 + found.stages[0].achieved.blocks)
 
 
 def test_steps_train_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
