@@ -29,7 +29,7 @@ class Measured:
         user: CPU seconds of its own.
         system: CPU seconds of the kernel for it.
         rss: most memory that one of its processes held at once, MB.
-        decoded: images decoded, by Pillow.
+        decoded: images decoded, by Pillow or simplejpeg.
         forwards: images that went into a network.
         output: its standard output.
     """

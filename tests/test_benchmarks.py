@@ -30,6 +30,13 @@ network.to("meta")(torch.zeros(7, 3, 8, 8, device="meta"))
 print("done")
 """
 
+DECODING = """
+import sys
+from pathlib import Path
+from zoo.data.decode import decode_scaled
+print(decode_scaled(Path(sys.argv[1]), 0).size)
+"""
+
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,13 +64,28 @@ def test_decodes_and_forwards_are_counted_in_a_process_and_those_that_it_starts(
 ) -> None:
     from processes import measured
 
-    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
     found = measured([sys.executable, "-c", WORK, str(tmp_path / "one.png")])
     assert (found.decoded, found.forwards) == (2, 5)
     assert found.output == "done\n"
     assert found.rss > 10
     assert found.user > 0
     assert found.wall > 0
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_jpeg_counts_once_whichever_decoder_takes_it_and_what_decoders_are_tried_on_does_not(
+    tmp_path: Path,
+) -> None:
+    from processes import measured
+
+    exif = Image.Exif()
+    exif[0x0112] = 3  # Pillow's, since it is to be turned
+    Image.new("RGB", (80, 60)).save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("RGB", (80, 60)).save(tmp_path / "upright.jpg")
+    for name in ("turned", "upright"):
+        found = measured([sys.executable, "-c", DECODING, str(tmp_path / f"{name}.jpg")])
+        assert found.decoded == 1
 
 
 @pytest.mark.usefixtures("scripts")

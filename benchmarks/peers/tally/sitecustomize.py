@@ -3,8 +3,8 @@
 Python imports a `sitecustomize` that it finds on its path, so with this folder on PYTHONPATH every
 peer is counted in the same way, zoo and the processes that it starts included, and none of them
 needs a line for it. What is counted is appended to the file that PYTHON_TALLY names: a `d` for each
-picture that Pillow decodes, `f N` for each batch of N images whose three channels meet a
-convolution. It costs a system call each.
+picture that Pillow or simplejpeg decodes, but for tiny ones, which decoders are tried on, and `f N`
+for each batch of N images whose three channels meet a convolution. It costs a system call each.
 """
 
 from __future__ import annotations
@@ -18,15 +18,31 @@ from typing import Any, ClassVar
 _FILE = os.open(os.environ["PYTHON_TALLY"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
+#: no photograph has a longer side of fewer pixels
+_TINY = 64
+
+
 def _count_decodes(pillow: Any) -> None:
     load = pillow.ImageFile.load
 
     def counted(image: Any) -> Any:
-        if image.tile:  # what is left to decode; nothing once it is loaded
+        if image.tile and max(image.size) >= _TINY:  # nothing is left to decode once it is loaded
             os.write(_FILE, b"d\n")
         return load(image)
 
     pillow.ImageFile.load = counted
+
+
+def _count_jpegs(simplejpeg: Any) -> None:
+    decode = simplejpeg.decode_jpeg
+
+    def counted(*given: Any, **named: Any) -> Any:
+        levels = decode(*given, **named)
+        if max(levels.shape) >= _TINY:
+            os.write(_FILE, b"d\n")
+        return levels
+
+    simplejpeg.decode_jpeg = counted
 
 
 def _count_forwards(functional: Any) -> None:
@@ -41,9 +57,13 @@ def _count_forwards(functional: Any) -> None:
 
 
 class _AfterImport:
-    """Finds the two modules as Python does, and has what it is to do done after their import."""
+    """Finds these modules as Python does, and has what it is to do done after their import."""
 
-    todo: ClassVar = {"PIL.ImageFile": _count_decodes, "torch.nn.functional": _count_forwards}
+    todo: ClassVar = {
+        "PIL.ImageFile": _count_decodes,
+        "simplejpeg": _count_jpegs,
+        "torch.nn.functional": _count_forwards,
+    }
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         then = self.todo.pop(name, None)
