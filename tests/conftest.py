@@ -320,3 +320,9 @@ def finished(_finished: Path, tiny: object, tmp_path: Path) -> Path:
     """A copy of a finished probe run on `images`, the tiny catalog being installed."""
     del tiny
     return shutil.copytree(_finished, tmp_path / "finished")
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the scripts on the import path, as it is when one of them runs."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
